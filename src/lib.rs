@@ -1,0 +1,17 @@
+// rustdoc gets no RUSTFLAGS: under `--cfg loom` there is nothing that its doctests could link.
+#![cfg(not(all(loom, doctest)))]
+//! Owner loops that cannot deadlock.
+
+mod owner;
+mod platform;
+mod session;
+pub mod sync;
+pub mod wait;
+
+pub use owner::{
+    Builder as OwnerBuilder, CallError, Closed, Handle, Owner, OwnerLoop, Panicked, ShutdownError,
+    SpawnError, UnknownPolicy, WaitOnOwner,
+};
+pub use session::{Builder as SessionBuilder, Run, RunError, RunHandle, Session};
+pub use sync::thread;
+pub use wait::{Deadlock, Hop, IntoOp, Op, Site, Waiting, on_deadlock, waiting_tasks};

@@ -1,0 +1,163 @@
+//! The queue of an owner, and when the owner sleeps.
+//!
+//! Under one lock: the jobs, and whether the owner is about to park. A push takes that flag and unparks after
+//! unlocking iff it was set; the owner sets it only when it found nothing to do, under the same lock. So a
+//! job cannot slip in between, and an owner that is busy is never woken.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use super::job::{Job, Ticket};
+use crate::platform::{Bug, Mutex, seeded};
+use crate::wait::{Activation, TaskId};
+
+pub(super) struct Mailbox<T> {
+    owner: TaskId,
+    inner: Mutex<Inner<T>>,
+}
+
+struct Inner<T> {
+    queue: VecDeque<Job<T>>,
+    /// The owner found nothing and is about to park.
+    parked: bool,
+    closed: bool,
+    /// Jobs that were promised and are still to come, whether the mailbox is closed or not.
+    owed: usize,
+}
+
+impl<T> Inner<T> {
+    /// Whether the owner must be woken.
+    fn take_parked(&mut self) -> bool {
+        std::mem::replace(&mut self.parked, false)
+    }
+}
+
+/// What the owner does next.
+#[must_use]
+pub(super) enum Next<T> {
+    /// Run this.
+    Run(Job<T>),
+    /// Nothing yet: park.
+    Park,
+    /// Nothing any more: end.
+    End,
+}
+
+/// The mailbox is closed.
+#[derive(Debug)]
+pub(super) struct Refused;
+
+impl<T> Mailbox<T> {
+    pub(super) fn new(owner: TaskId) -> Self {
+        let inner = Inner { queue: VecDeque::new(), parked: false, closed: false, owed: 0 };
+        Self { owner, inner: Mutex::new(inner) }
+    }
+
+    /// Queues a job. Never waits for the owner.
+    pub(super) fn push(&self, job: Job<T>) -> Result<(), Refused> {
+        let mut inner = self.inner.lock();
+        if inner.closed && !seeded(Bug::AcceptAfterClose) {
+            drop(inner);
+            // Outside of the lock: dropping the job wakes its caller and runs a user's destructors.
+            drop(job);
+            return Err(Refused);
+        }
+        inner.queue.push_back(job);
+        let wake = inner.take_parked();
+        drop(inner);
+        self.wake_if(wake);
+        Ok(())
+    }
+
+    /// Promises a job: the owner does not end before it came or was called off.
+    pub(super) fn owe(&self) -> Result<(), Refused> {
+        let mut inner = self.inner.lock();
+        if inner.closed {
+            return Err(Refused);
+        }
+        inner.owed += 1;
+        Ok(())
+    }
+
+    /// Keeps a promise with a job, or calls it off without one.
+    pub(super) fn keep(&self, job: Option<Job<T>>) {
+        let mut inner = self.inner.lock();
+        inner.owed -= 1;
+        inner.queue.extend(job);
+        let wake = inner.take_parked();
+        drop(inner);
+        self.wake_if(wake);
+    }
+
+    /// Accepts nothing from now on. What was accepted still runs.
+    pub(super) fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        let wake = inner.take_parked();
+        drop(inner);
+        self.wake_if(wake);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.inner.lock().closed
+    }
+
+    /// The first job of all.
+    pub(super) fn next(&self) -> Next<T> {
+        let mut inner = self.inner.lock();
+        if let Some(job) = inner.queue.pop_front() {
+            return Next::Run(begun(job));
+        }
+        if inner.closed && (inner.owed == 0 || seeded(Bug::ForgetReservation)) {
+            return Next::End;
+        }
+        inner.parked = true;
+        Next::Park
+    }
+
+    /// The first job that carries one of the awaited activations or is needed; without one the owner is
+    /// woken by the next job, whichever that is.
+    pub(super) fn next_of(&self, awaited: &[Activation]) -> Option<Job<T>> {
+        let mut inner = self.inner.lock();
+        let queue = &inner.queue;
+        let found = queue.iter().position(|job| job.is_needed() || job.lineage.descends_from(awaited));
+        let Some(found) = found else {
+            inner.parked = true;
+            return None;
+        };
+        // A needed job does not overtake what its sender queued before it.
+        let sender = queue[found].sender;
+        let first = match queue[found].is_needed() {
+            true => queue.iter().position(|job| job.sender == sender).unwrap_or(found),
+            false => found,
+        };
+        inner.queue.remove(first).map(begun)
+    }
+
+    /// Hands over the news that this job is needed; `false` if it has begun already.
+    pub(super) fn need(&self, ticket: &Ticket) -> bool {
+        let mut inner = self.inner.lock();
+        if ticket.begun.load(Ordering::Relaxed) {
+            return false;
+        }
+        ticket.needed.store(true, Ordering::Relaxed);
+        let wake = inner.take_parked();
+        drop(inner);
+        self.wake_if(wake);
+        true
+    }
+
+    fn wake_if(&self, wake: bool) {
+        if wake {
+            self.owner.unpark();
+        }
+    }
+}
+
+/// Marks a job, under the lock, as taken.
+fn begun<T>(job: Job<T>) -> Job<T> {
+    if let Some(ticket) = &job.ticket {
+        ticket.begun.store(true, Ordering::Relaxed);
+    }
+    job
+}

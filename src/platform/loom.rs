@@ -1,0 +1,169 @@
+//! The model checker in the place of the machine.
+//!
+//! What is not part of a property stays invisible to loom (std's atomics for counters, std's locks around
+//! tables of the harness): every visible operation multiplies the executions.
+
+#![allow(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock, PoisonError};
+
+use loom::sync::mpsc;
+
+pub(crate) use loom::sync::atomic;
+pub(crate) use loom::thread_local;
+
+use super::Bug;
+
+/// Whether the environment asks for this bug: `IMPASSE_SEEDED_BUG=no-fence`.
+pub(crate) fn seeded(bug: Bug) -> bool {
+    static SEEDED: OnceLock<Option<Bug>> = OnceLock::new();
+    let seeded = SEEDED.get_or_init(|| {
+        let name = std::env::var("IMPASSE_SEEDED_BUG").ok()?;
+        let found = Bug::ALL.iter().find(|(known, _)| *known == name);
+        Some(found.unwrap_or_else(|| panic!("IMPASSE_SEEDED_BUG={name}: no such bug")).1)
+    });
+    *seeded == Some(bug)
+}
+
+macro_rules! global {
+    ($(#[$meta:meta])* static $name:ident: $type:ty = $init:expr;) => {
+        loom::lazy_static! { $(#[$meta])* static ref $name: $type = $init; }
+    };
+}
+pub(crate) use global;
+
+/// loom's mutex without poisoning.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A channel of tokens: one branch point a side. (`loom::thread::park` wakes threads that wait for a mutex,
+/// `Notify` and a condition variable multiply the executions by 20 to 400.)
+#[derive(Debug)]
+pub(crate) struct Parker {
+    sender: mpsc::Sender<()>,
+    receiver: mpsc::Receiver<()>,
+}
+
+// SAFETY: loom runs one thread at a time; std's receiver inside is never used by two of them at once.
+unsafe impl Sync for Parker {}
+
+impl Default for Parker {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel();
+        Self { sender, receiver }
+    }
+}
+
+impl Parker {
+    pub(crate) fn park(&self) {
+        self.receiver.recv().expect("the sender lives as long as this");
+    }
+
+    pub(crate) fn unpark(&self) {
+        self.sender.send(()).expect("the receiver lives as long as this");
+    }
+}
+
+/// An atomic word, and the waiters under a mutex. Not parking_lot's own word: that one is trusted.
+pub(crate) struct RawLock {
+    held: atomic::AtomicBool,
+    waiters: Mutex<VecDeque<Arc<Parker>>>,
+}
+
+impl RawLock {
+    pub(crate) fn new() -> Self {
+        Self { held: atomic::AtomicBool::new(false), waiters: Mutex::new(VecDeque::new()) }
+    }
+
+    pub(crate) fn try_lock(&self) -> bool {
+        self.held.compare_exchange(false, true, atomic::Ordering::Acquire, atomic::Ordering::Relaxed).is_ok()
+    }
+
+    pub(crate) fn lock(&self) {
+        let parker = Arc::new(Parker::default());
+        loop {
+            let mut waiters = self.waiters.lock();
+            if self.try_lock() {
+                return;
+            }
+            waiters.push_back(parker.clone());
+            drop(waiters);
+            parker.park();
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The lock is held, and whoever holds it gives it up by this call.
+    pub(crate) unsafe fn unlock(&self) {
+        self.held.store(false, atomic::Ordering::Release);
+        let next = self.waiters.lock().pop_front();
+        if let Some(next) = next {
+            next.unpark();
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::cell::UnsafeCell::new(value))
+    }
+
+    pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        self.0.with(read)
+    }
+
+    pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        self.0.with_mut(write)
+    }
+}
+
+/// The records of one execution. No number is used twice in it.
+pub(crate) struct Table<T: 'static>(std::sync::Mutex<Vec<Record<T>>>);
+
+pub(crate) type Record<T> = Arc<T>;
+
+impl<T: Default> Table<T> {
+    pub(crate) fn new() -> Self {
+        Self(std::sync::Mutex::new(Vec::new()))
+    }
+
+    pub(crate) fn take(&self) -> u32 {
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        records.push(Arc::new(T::default()));
+        records.len() as u32 - 1
+    }
+
+    pub(crate) fn give_back(&self, _: u32) {}
+
+    pub(crate) fn at(&self, index: u32) -> Record<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)[index as usize].clone()
+    }
+
+    pub(crate) fn used(&self) -> u32 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() as u32
+    }
+}
+
+/// Forgotten: when loom ends a thread, the statics of its execution may be gone.
+pub(crate) struct AtThreadExit(pub(crate) fn(u64), pub(crate) u64);
+
+pub(crate) type JoinHandle = loom::thread::JoinHandle<()>;
+
+pub(crate) fn spawn(_: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle> {
+    Ok(loom::thread::spawn(body))
+}

@@ -1,0 +1,19 @@
+//! The machine, as the rest of the crate sees it.
+//!
+//! Two files with the same names: `native.rs` on the standard library and parking_lot, `loom.rs` on the
+//! model checker. This is the only switch between them; every room above is compiled unchanged for both,
+//! so that what loom checks is what ships.
+
+#[cfg(not(loom))]
+mod native;
+#[cfg(not(loom))]
+pub(crate) use native::*;
+
+#[cfg(loom)]
+#[path = "loom.rs"]
+mod model;
+#[cfg(loom)]
+pub(crate) use model::*;
+
+mod seeded;
+pub(crate) use seeded::Bug;

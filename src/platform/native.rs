@@ -1,0 +1,221 @@
+//! The machine itself: parking_lot, std's atomics and threads.
+
+#![allow(unsafe_code)]
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+pub(crate) use std::sync::atomic;
+pub(crate) use std::thread_local;
+
+pub(crate) use parking_lot::Mutex;
+
+use super::Bug;
+
+/// No bug is ever seeded into a native build.
+#[inline(always)]
+pub(crate) const fn seeded(_: Bug) -> bool {
+    false
+}
+
+/// Declares a static of the whole program. Under loom it lives for one execution.
+macro_rules! global {
+    ($(#[$meta:meta])* static $name:ident: $type:ty = $init:expr;) => {
+        $(#[$meta])*
+        static $name: $type = $init;
+    };
+}
+pub(crate) use global;
+
+/// A token that one task waits for: [`unpark`](Parker::unpark) leaves it, [`park`](Parker::park) takes it.
+///
+/// A token left twice is one token, and a token may be a leftover from an earlier wait, so a park always
+/// stands in a loop that looks at what it really waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Parker {
+    token: AtomicBool,
+    sleeping: Mutex<()>,
+    wake: parking_lot::Condvar,
+}
+
+impl Parker {
+    /// Blocks until the token is there, then takes it.
+    pub(crate) fn park(&self) {
+        if !self.token.swap(false, Ordering::Acquire) {
+            let mut sleeping = self.sleeping.lock();
+            while !self.token.swap(false, Ordering::Acquire) {
+                self.wake.wait(&mut sleeping);
+            }
+        }
+    }
+
+    /// Leaves the token and wakes the task.
+    pub(crate) fn unpark(&self) {
+        self.token.store(true, Ordering::Release);
+        // A task that saw no token holds the lock until it sleeps, so this cannot fall between the two.
+        drop(self.sleeping.lock());
+        self.wake.notify_one();
+    }
+}
+
+/// A lock without a guard and without data.
+pub(crate) struct RawLock(parking_lot::RawMutex);
+
+impl RawLock {
+    pub(crate) const fn new() -> Self {
+        use parking_lot::lock_api::RawMutex;
+        Self(parking_lot::RawMutex::INIT)
+    }
+
+    pub(crate) fn try_lock(&self) -> bool {
+        use parking_lot::lock_api::RawMutex;
+        self.0.try_lock()
+    }
+
+    pub(crate) fn lock(&self) {
+        use parking_lot::lock_api::RawMutex;
+        self.0.lock();
+    }
+
+    /// # Safety
+    ///
+    /// The lock is held, and whoever holds it gives it up by this call.
+    pub(crate) unsafe fn unlock(&self) {
+        use parking_lot::lock_api::RawMutex;
+        // SAFETY: the caller's contract is this function's.
+        unsafe { self.0.unlock() }
+    }
+}
+
+/// A cell whose accesses loom checks against each other.
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    /// Reads; the pointer is good for reads as far as the caller's protocol says so.
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.0.get())
+    }
+
+    /// Writes; the pointer is unique as far as the caller's protocol says so.
+    #[inline(always)]
+    pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        write(self.0.get())
+    }
+}
+
+/// How many chunks a [`Table`] can have, and how many records the first one has.
+const CHUNKS: usize = 26;
+const FIRST: u32 = 64;
+
+/// Records that stay where they are for as long as the program runs, found by a number, used again and again.
+///
+/// Whoever holds a stale number may look: it sees a record, though perhaps somebody else's. The chunks double
+/// in size, are never moved and never freed.
+pub(crate) struct Table<T: 'static> {
+    chunks: [OnceLock<Box<[T]>>; CHUNKS],
+    free: Mutex<Vec<u32>>,
+    used: AtomicU32,
+}
+
+/// A record of a [`Table`].
+pub(crate) type Record<T> = &'static T;
+
+impl<T: Default> Table<T> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            chunks: [const { OnceLock::new() }; CHUNKS],
+            free: Mutex::new(Vec::new()),
+            used: AtomicU32::new(0),
+        }
+    }
+
+    /// A number nobody uses now.
+    ///
+    /// # Panics
+    ///
+    /// With four billion records in use.
+    pub(crate) fn take(&self) -> u32 {
+        let mut free = self.free.lock();
+        free.pop().unwrap_or_else(|| {
+            let index = self.used.load(Ordering::Relaxed);
+            let (chunk, _) = Self::place(index);
+            assert!(chunk < CHUNKS, "more than {} tasks at one time", u32::MAX - FIRST);
+            self.chunks[chunk]
+                .get_or_init(|| std::iter::repeat_with(T::default).take((FIRST as usize) << chunk).collect());
+            // Release: whoever counts the records finds their chunks.
+            self.used.store(index + 1, Ordering::Release);
+            index
+        })
+    }
+
+    /// Gives a number back, to be taken again.
+    pub(crate) fn give_back(&self, index: u32) {
+        self.free.lock().push(index);
+    }
+
+    /// The record of a number that was taken at some time.
+    #[inline]
+    pub(crate) fn at(&'static self, index: u32) -> Record<T> {
+        let (chunk, place) = Self::place(index);
+        &self.chunks[chunk].get().expect("the number was taken from this table")[place]
+    }
+
+    /// How many numbers were ever taken: `0..used()` can be looked at.
+    pub(crate) fn used(&self) -> u32 {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// Chunk `k` holds the indices from `FIRST * (2^k - 1)` on.
+    const fn place(index: u32) -> (usize, usize) {
+        let shifted = index + FIRST;
+        let chunk = (shifted / FIRST).ilog2();
+        (chunk as usize, (shifted - (FIRST << chunk)) as usize)
+    }
+}
+
+/// Runs when the thread that holds it ends.
+pub(crate) struct AtThreadExit(pub(crate) fn(u64), pub(crate) u64);
+
+impl Drop for AtThreadExit {
+    fn drop(&mut self) {
+        (self.0)(self.1);
+    }
+}
+
+/// A thread that was spawned here.
+pub(crate) type JoinHandle = std::thread::JoinHandle<()>;
+
+/// Starts an OS thread.
+///
+/// # Errors
+///
+/// The operating system has no thread to give.
+pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle> {
+    std::thread::Builder::new().name(name).spawn(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_finds_every_record_where_it_put_it() {
+        static TABLE: Table<AtomicU32> = Table::new();
+        for expected in 0..1000 {
+            assert_eq!(TABLE.take(), expected);
+            TABLE.at(expected).store(expected, Ordering::Relaxed);
+        }
+        for index in 0..1000 {
+            assert_eq!(TABLE.at(index).load(Ordering::Relaxed), index);
+        }
+        TABLE.give_back(17);
+        assert_eq!(TABLE.take(), 17);
+        assert_eq!(TABLE.used(), 1000);
+    }
+}

@@ -1,0 +1,47 @@
+//! Bugs that can be switched on, to show that the models have teeth.
+//!
+//! A proof that nothing can fail is worth nothing. Each property in `loom_tests/` has a twin: the same model,
+//! run in a child process with one of these bugs seeded into the production code, which must fail. Natively
+//! [`seeded`](super::seeded) is the constant `false` and the branch is compiled out.
+
+/// One way to break the crate on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// The door does not fence between publishing its edge and looking at the others'.
+    NoFence,
+    /// The door publishes its edge with a relaxed store.
+    RelaxedPublish,
+    /// A cycle is believed as it was read, forwards, without the second look backwards.
+    ForwardOnly,
+    /// The chase takes a job in the queue of a serving owner for one that nobody will run.
+    IgnoreServing,
+    /// A waiter leaves without waiting for the chaser that looks at it.
+    LeaveDuringLook,
+    /// A slot wakes its waiter before the value is there.
+    WakeBeforePublish,
+    /// The setter of a slot settles it once more when it is dropped.
+    SettleTwice,
+    /// A shutdown does not wait for the settlements that started runs still owe.
+    ForgetReservation,
+    /// A post does not look whether the mailbox was closed.
+    AcceptAfterClose,
+    /// No wait is ever found to close a cycle.
+    DetectorOff,
+}
+
+impl Bug {
+    /// What the twin's environment calls it.
+    #[allow(dead_code, reason = "read under loom only")]
+    pub(crate) const ALL: [(&'static str, Bug); 10] = [
+        ("no-fence", Bug::NoFence),
+        ("relaxed-publish", Bug::RelaxedPublish),
+        ("forward-only", Bug::ForwardOnly),
+        ("ignore-serving", Bug::IgnoreServing),
+        ("leave-during-look", Bug::LeaveDuringLook),
+        ("wake-before-publish", Bug::WakeBeforePublish),
+        ("settle-twice", Bug::SettleTwice),
+        ("forget-reservation", Bug::ForgetReservation),
+        ("accept-after-close", Bug::AcceptAfterClose),
+        ("detector-off", Bug::DetectorOff),
+    ];
+}

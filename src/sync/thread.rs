@@ -1,0 +1,91 @@
+//! Threads that hand their lineage on, and whose joins the detector sees.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use super::slot::{Abandoned, Reader, slot};
+use crate::platform;
+use crate::wait::{self, Deadlock, IntoOp, Request, Resource, Task, TaskId};
+
+/// Starts a thread of this name that acts on behalf of whatever the calling task acts for.
+///
+/// # Errors
+///
+/// The operating system has no thread to give.
+///
+/// ```
+/// let answer = impasse::thread::spawn("thinker", || 42)?;
+/// assert_eq!(answer.join().unwrap(), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn spawn<R: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> R + Send + 'static,
+) -> io::Result<JoinHandle<R>> {
+    let task = Task::new(&format!("thread `{name}`"));
+    let (setter, result) = slot(task.id());
+    let lineage = wait::current().lineage.borrow().clone();
+    platform::spawn(name.to_owned(), move || {
+        task.run(|me| {
+            *me.lineage.borrow_mut() = lineage;
+            setter.set(catch_unwind(AssertUnwindSafe(body)));
+        });
+    })?;
+    Ok(JoinHandle { name: name.to_owned(), result })
+}
+
+/// The right to the result of a thread.
+pub struct JoinHandle<R> {
+    name: String,
+    result: Reader<std::thread::Result<R>>,
+}
+
+impl<R: Send> JoinHandle<R> {
+    /// Waits for the thread's closure to end and returns what it returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Deadlock`] if the thread waits, directly or through others, for the calling task.
+    ///
+    /// # Panics
+    ///
+    /// With the thread's own panic, if it panicked.
+    ///
+    /// # Blocking
+    ///
+    /// Until the closure has ended; the edge leads to the thread.
+    #[track_caller]
+    pub fn join(self) -> Result<R, Deadlock> {
+        let result = wait::door(Request::new(&self, "join".into_op()), |inside| {
+            inside.until(|me| self.result.poll(me))
+        })?;
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(Abandoned) => unreachable!("the closure's result is set whether it returns or panics"),
+        }
+    }
+
+    /// Whether the closure has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.result.is_settled()
+    }
+}
+
+impl<R: Send> Resource for JoinHandle<R> {
+    fn provider(&self) -> Option<TaskId> {
+        self.result.provider()
+    }
+
+    fn name(&self) -> String {
+        format!("thread `{}` to end", self.name)
+    }
+}
+
+impl<R> fmt::Debug for JoinHandle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("name", &self.name).finish_non_exhaustive()
+    }
+}

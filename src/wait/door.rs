@@ -1,0 +1,221 @@
+//! The one place that blocks.
+//!
+//! A wait goes through the door *before* anything is handed over: before the job is queued, before the run is
+//! started. It
+//! 1. publishes its edge,
+//! 2. fences, so that of several waits that close a cycle together at least one sees the others,
+//! 3. looks whether its provider waits too, and if so, whether that leads back here,
+//! 4. lets the caller hand over and block,
+//! 5. takes its edge back.
+//!
+//! A wait that would complete a cycle does not get past 3: it returns the [`Deadlock`], and nothing was handed
+//! over, so there is nothing to undo. Whatever blocks later finds this edge published and does the same check.
+
+use std::rc::Rc;
+
+use super::deadlock::{self, Deadlock, Hop};
+use super::graph::{self, Cycle};
+use super::lineage::Activation;
+use super::op::Op;
+use super::registry::{self, Live, Look};
+use super::resource::Resource;
+use super::task::{self, Local, Manner, TaskId};
+use crate::platform::atomic::{Ordering, fence};
+use crate::platform::{Bug, UnsafeCell, seeded};
+
+/// A wait that somebody asks for.
+pub(crate) struct Request<'a> {
+    /// What for.
+    pub(crate) resource: &'a dyn Resource,
+    /// The words for it.
+    pub(crate) op: Op,
+    /// The activation that is waited for, if it is one: jobs that carry it are part of the awaited work.
+    pub(crate) awaits: Option<Activation>,
+    /// How to wait; as the task does, if nothing is said.
+    pub(crate) manner: Option<Manner>,
+    /// Whether the task can run something else meanwhile: it blocks by [`Inside::until`].
+    pub(crate) can_serve: bool,
+}
+
+impl<'a> Request<'a> {
+    /// A wait as its task makes them.
+    pub(crate) fn new(resource: &'a dyn Resource, op: Op) -> Self {
+        Self { resource, op, awaits: None, manner: None, can_serve: true }
+    }
+}
+
+/// A wait that others can see.
+pub(super) struct Wait<'a> {
+    pub(super) resource: &'a dyn Resource,
+    pub(super) op: Op,
+    /// What the task is in the middle of.
+    pub(super) during: Option<Op>,
+    pub(super) judged: bool,
+    /// Jobs queued at this task can still be run.
+    pub(super) serves: bool,
+    /// Nothing; loom checks the looks of others against the end of this record.
+    alive: UnsafeCell<()>,
+}
+
+impl Wait<'_> {
+    /// Another task looks at this record.
+    pub(super) fn seen(&self) {
+        self.alive.with(|_| ());
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.alive.with_mut(|_| ());
+    }
+}
+
+/// Waits: `then` hands over and blocks, if the wait closes no cycle.
+///
+/// # Errors
+///
+/// The [`Deadlock`] that the wait would complete, before `then` is called; and whatever `then` returns.
+pub(crate) fn door<R, E: From<Deadlock>>(
+    request: Request<'_>,
+    then: impl FnOnce(&Inside<'_>) -> Result<R, E>,
+) -> Result<R, E> {
+    let me = task::current();
+    let manner = request.manner.unwrap_or(me.manner.get());
+    let serves = manner == Manner::Serving && request.can_serve;
+    let server = me.server.borrow().clone().filter(|_| serves);
+    let wait = Wait {
+        resource: request.resource,
+        op: request.op,
+        during: me.scopes.borrow().last().map(|scope| scope.op),
+        judged: manner != Manner::Unjudged,
+        serves: server.is_some(),
+        alive: UnsafeCell::new(()),
+    };
+    // Declared after the wait, so that on every way out the edge is gone before the record is.
+    let inside = Inside { me: &me, wait: &wait, server };
+    enter(&me, &wait)?;
+    let _awaited = Awaited::new(&me, request.awaits);
+    then(&inside)
+}
+
+/// Publish, fence, look.
+fn enter(me: &Local, wait: &Wait<'_>) -> Result<(), Deadlock> {
+    registry::publish(&me.record, wait);
+    if !seeded(Bug::NoFence) {
+        fence(Ordering::SeqCst);
+    }
+    // The provider of one's own wait can be asked without a look, and nearly always it runs.
+    let live = wait.resource.provider().is_none_or(|provider| !registry::seems_to_wait(provider));
+    if live || !wait.judged || seeded(Bug::DetectorOff) {
+        return Ok(());
+    }
+    let deadlock = registry::look(|look| {
+        let deadlock = judge(look, me.id)?;
+        look.withdraw(&me.record);
+        Some(deadlock)
+    });
+    match deadlock {
+        None => Ok(()),
+        Some(deadlock) => {
+            deadlock::announce(&deadlock);
+            Err(deadlock)
+        }
+    }
+}
+
+/// Whether `me` closes a cycle that no serving owner can open.
+fn judge(look: &Look, me: TaskId) -> Option<Deadlock> {
+    let graph = Live(look);
+    let cycle = graph::chase(&graph, me)?;
+    if !seeded(Bug::ForwardOnly) && !graph::confirm(&graph, &cycle) {
+        return None;
+    }
+    if !seeded(Bug::IgnoreServing) && hand_over(&cycle) {
+        return None;
+    }
+    // The story ends with the wait that closes it.
+    let hops = cycle[1..].iter().chain(&cycle[..1]);
+    let hops = hops.map(|step| {
+        let wait = step.wait.0;
+        let provider_is_in = cycle.iter().find(|other| other.task == step.provider);
+        Hop {
+            task: look.name(step.task),
+            waits_for: wait.resource.name(),
+            held_by: look.name(step.provider),
+            op: wait.op,
+            remark: provider_is_in
+                .and_then(|provider| provider.wait.0.during)
+                .and_then(|during| wait.resource.remark(during)),
+        }
+    });
+    Some(Deadlock::new(hops.collect()))
+}
+
+/// A cycle through the queue of an owner that serves is not a deadlock but the news that a job there is
+/// needed. Tells that owner; `false` if there is none.
+fn hand_over(cycle: &Cycle<Live<'_>>) -> bool {
+    let next = cycle.iter().cycle().skip(1);
+    cycle.iter().zip(next).any(|(step, provider)| provider.wait.0.serves && step.wait.0.resource.hand_over())
+}
+
+/// Past the door: the edge is published until this is dropped.
+pub(crate) struct Inside<'a> {
+    me: &'a Rc<Local>,
+    wait: &'a Wait<'a>,
+    server: Option<Rc<dyn task::Server>>,
+}
+
+impl Inside<'_> {
+    /// Blocks until `poll` has something. `poll` sees to it that this task is unparked when it is worth
+    /// another try. Meanwhile a task that serves runs the jobs of the awaited work.
+    ///
+    /// # Errors
+    ///
+    /// After a served job the task waits anew, and that wait may close a cycle.
+    pub(crate) fn until<V>(&self, mut poll: impl FnMut(TaskId) -> Option<V>) -> Result<V, Deadlock> {
+        loop {
+            if let Some(value) = poll(self.me.id) {
+                return Ok(value);
+            }
+            match self.next_job() {
+                Some(job) => self.aside(job)?,
+                None => self.me.park(),
+            }
+        }
+    }
+
+    fn next_job(&self) -> Option<Box<dyn FnOnce()>> {
+        self.server.as_ref()?.next(&self.me.awaited.borrow())
+    }
+
+    /// Runs a job in the middle of this wait. Only the innermost wait of a task is an edge.
+    fn aside(&self, job: Box<dyn FnOnce()>) -> Result<(), Deadlock> {
+        registry::withdraw(&self.me.record);
+        job();
+        enter(self.me, self.wait)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        registry::take_back(&self.me.record);
+    }
+}
+
+/// The activations awaited on this task's stack, one more of them while this lives.
+struct Awaited<'a>(&'a Local, bool);
+
+impl<'a> Awaited<'a> {
+    fn new(me: &'a Local, activation: Option<Activation>) -> Self {
+        me.awaited.borrow_mut().extend(activation);
+        Self(me, activation.is_some())
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        if self.1 {
+            self.0.awaited.borrow_mut().pop();
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! On whose behalf a task acts.
+//!
+//! An activation is a run or a call in progress. The lineage of a task or a job is the chain of activations
+//! that led to it. An owner that serves while it waits takes from its queue the jobs whose lineage holds what
+//! it waits for. (The same idea as the `JoinableTask` chain of .NET's JoinableTaskFactory.)
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A run or a call in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Activation(u64);
+
+impl Activation {
+    /// One that nobody has had before.
+    pub(crate) fn begin() -> Self {
+        // A plain counter, whatever the platform: nothing is ordered by it.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A chain of activations, the innermost first. Cloning shares it.
+#[derive(Clone, Default)]
+pub(crate) struct Lineage(Option<Arc<Link>>);
+
+struct Link {
+    activation: Activation,
+    outer: Lineage,
+}
+
+impl Lineage {
+    /// This chain with one activation more.
+    pub(crate) fn with(&self, activation: Activation) -> Self {
+        Self(Some(Arc::new(Link { activation, outer: self.clone() })))
+    }
+
+    /// Whether one of these activations is in the chain.
+    pub(crate) fn descends_from(&self, any_of: &[Activation]) -> bool {
+        self.iter().any(|activation| any_of.contains(&activation))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Activation> {
+        std::iter::successors(self.0.as_deref(), |link| link.outer.0.as_deref()).map(|link| link.activation)
+    }
+}
+
+impl fmt::Debug for Lineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lineage_descends_from_each_activation_in_it_and_from_no_other() {
+        let [run, call, other] = std::array::from_fn(|_| Activation::begin());
+        let lineage = Lineage::default().with(run).with(call);
+        assert!(lineage.descends_from(&[run]));
+        assert!(lineage.descends_from(&[other, call]));
+        assert!(!lineage.descends_from(&[other]));
+        assert!(!lineage.descends_from(&[]));
+    }
+}

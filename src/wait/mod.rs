@@ -1,0 +1,30 @@
+//! Who waits, what for, who can end it, and the one place that blocks.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `op.rs` | what a task does and where in the source: the words of every report |
+//! | `lineage.rs` | on whose behalf a task acts |
+//! | `task.rs` | who waits |
+//! | `resource.rs` | what for, and who provides it |
+//! | `graph.rs` | the wait-for graph as pure data: is there a cycle through this task? |
+//! | `registry.rs` | all tasks, and the lock under which they are judged |
+//! | `door.rs` | publish, look, block, leave: every wait of this crate goes through it |
+//! | `deadlock.rs` | the error that carries the whole cycle |
+
+mod deadlock;
+mod door;
+pub mod graph;
+mod lineage;
+mod op;
+mod registry;
+mod resource;
+mod task;
+
+pub use deadlock::{Deadlock, Hop, on_deadlock};
+pub use op::{IntoOp, Op, Site};
+pub use registry::{Waiting, waiting_tasks};
+
+pub(crate) use door::{Request, door};
+pub(crate) use lineage::{Activation, Lineage};
+pub(crate) use resource::Resource;
+pub(crate) use task::{Local, Manner, Scope, Server, Task, TaskId, current};

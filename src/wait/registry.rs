@@ -1,0 +1,216 @@
+//! All tasks of the program, and the lock under which they are judged.
+//!
+//! **The look.** A wait is described by a record on the waiter's own stack, so that publishing it costs one
+//! store. Another task may read that record only during a *look*: it holds the verdict lock and has announced
+//! itself. A waiter that leaves takes its pointer back first, and if a look is going on it waits for its end:
+//!
+//! ```text
+//!   looker                          leaver
+//!   looking = true                  waiting = null
+//!   fence(SeqCst)                   fence(SeqCst)
+//!   p = waiting                     if looking { wait for the verdict lock }
+//!   read *p                         free *p
+//! ```
+//!
+//! One of the two fences comes first. If the leaver's does, the looker reads null. If the looker's does, the
+//! leaver reads `true` and waits. So what a look has seen stays: a task once seen to wait is, until the look
+//! ends, either still waiting or stopped in the act of leaving. It can give nothing away and end nothing.
+//!
+//! The verdict lock is also the tie-break: of several waits that close one cycle at one moment, the first to
+//! get it is the victim and takes its edge back before the next one looks.
+
+#![allow(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering as Std;
+
+use super::door::Wait;
+use super::graph::WaitFor;
+use super::op::Op;
+use super::task::{TaskId, TaskRecord};
+use crate::platform::atomic::{AtomicBool, Ordering, fence};
+use crate::platform::{self, Bug, Mutex, Record, Table, seeded};
+
+struct Registry {
+    tasks: Table<TaskRecord>,
+    verdict: Mutex<()>,
+    looking: AtomicBool,
+}
+
+platform::global! {
+    static REGISTRY: Registry =
+        Registry { tasks: Table::new(), verdict: Mutex::new(()), looking: AtomicBool::new(false) };
+}
+
+/// A new task of this name.
+pub(super) fn enlist(name: &str) -> TaskId {
+    let index = REGISTRY.tasks.take();
+    let record = REGISTRY.tasks.at(index);
+    *record.name.lock().unwrap_or_else(PoisonError::into_inner) = Arc::from(name);
+    TaskId::new(index, record.generation.load(Std::Relaxed))
+}
+
+/// Ends a task: from now on its number finds nobody, and its record serves another.
+///
+/// Under the verdict lock, so that no verdict takes the next task of this record for the one that ended.
+pub(super) fn retire(id: TaskId) {
+    {
+        let _verdict = REGISTRY.verdict.lock();
+        REGISTRY.tasks.at(id.index()).generation.fetch_add(1, Std::Relaxed);
+    }
+    REGISTRY.tasks.give_back(id.index());
+}
+
+/// What others see of a task, or `None` if it ended.
+pub(super) fn record(id: TaskId) -> Option<Record<TaskRecord>> {
+    let record = REGISTRY.tasks.at(id.index());
+    (record.generation.load(Std::Relaxed) == id.generation()).then_some(record)
+}
+
+fn name(id: TaskId) -> String {
+    record(id).map_or_else(
+        || "a task that ended".into(),
+        |record| record.name.lock().unwrap_or_else(PoisonError::into_inner).to_string(),
+    )
+}
+
+/// Shows the wait to all others.
+pub(super) fn publish(record: &TaskRecord, wait: &Wait<'_>) {
+    let order = if seeded(Bug::RelaxedPublish) { Ordering::Relaxed } else { Ordering::Release };
+    record.waiting.store(std::ptr::from_ref(wait).cast_mut().cast(), order);
+}
+
+/// Takes the wait back because it was granted, and makes sure that nobody looks at it any more.
+pub(super) fn take_back(record: &TaskRecord) {
+    record.waiting.store(std::ptr::null_mut(), Ordering::Release);
+    fence(Ordering::SeqCst);
+    if REGISTRY.looking.load(Ordering::Acquire) && !seeded(Bug::LeaveDuringLook) {
+        drop(REGISTRY.verdict.lock());
+    }
+}
+
+/// Takes the wait back although it was not granted: under the verdict lock, or a cycle might be reported
+/// that this withdrawal has just opened.
+pub(super) fn withdraw(record: &TaskRecord) {
+    let _verdict = REGISTRY.verdict.lock();
+    record.waiting.store(std::ptr::null_mut(), Ordering::Release);
+}
+
+/// Whether the task is seen to wait. Only a hint, outside of a look.
+pub(super) fn seems_to_wait(id: TaskId) -> bool {
+    record(id).is_some_and(|record| !record.waiting.load(Ordering::Acquire).is_null())
+}
+
+/// Judges with the whole graph at rest, as far as it has been looked at. The judge calls nothing that waits.
+pub(super) fn look<R>(judge: impl FnOnce(&Look) -> R) -> R {
+    /// Ends the announcement before the verdict lock goes, on unwinding too.
+    struct Announced;
+    impl Drop for Announced {
+        fn drop(&mut self) {
+            REGISTRY.looking.store(false, Ordering::Release);
+        }
+    }
+    let _verdict = REGISTRY.verdict.lock();
+    REGISTRY.looking.store(true, Ordering::Relaxed);
+    let _announced = Announced;
+    fence(Ordering::SeqCst);
+    judge(&Look(()))
+}
+
+/// A look that is going on: no wait that was seen in it can disappear before it ends.
+pub(super) struct Look(());
+
+impl Look {
+    /// The wait that a task is in, whether verdicts may rest on it or not.
+    fn wait_of<'a>(&'a self, record: &TaskRecord) -> Option<&'a Wait<'a>> {
+        let wait: *const Wait<'a> = record.waiting.load(Ordering::Acquire).cast_const().cast();
+        if wait.is_null() {
+            return None;
+        }
+        // SAFETY: the pointer was published by `publish` from a `Wait` that lives until `take_back` or
+        // `withdraw` has returned. Both wait for the verdict lock when a look is going on, and this one is:
+        // see the head of this file for why the leaver cannot miss it. `'a` ends with the look.
+        let wait = unsafe { &*wait };
+        wait.seen();
+        Some(wait)
+    }
+
+    /// The name of a task.
+    pub(super) fn name(&self, id: TaskId) -> String {
+        name(id)
+    }
+
+    /// Takes the edge of the victim back. It is the one that looks.
+    pub(super) fn withdraw(&self, record: &TaskRecord) {
+        record.waiting.store(std::ptr::null_mut(), Ordering::Release);
+    }
+}
+
+/// A wait as a node of the graph: the same one if it is at the same place during the same look.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a>(pub(super) &'a Wait<'a>);
+
+impl PartialEq for Seen<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+/// The live program as a graph.
+pub(super) struct Live<'a>(pub(super) &'a Look);
+
+impl<'a> WaitFor for Live<'a> {
+    type Task = TaskId;
+    type Wait = Seen<'a>;
+
+    fn waiting(&self, task: TaskId) -> Option<Seen<'a>> {
+        let record = record(task)?;
+        self.0.wait_of(&record).filter(|wait| wait.judged).map(Seen)
+    }
+
+    fn provider(&self, wait: Seen<'a>) -> Option<TaskId> {
+        wait.0.resource.provider()
+    }
+}
+
+/// A task that waits, as [`waiting_tasks`] saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// Who waits.
+    pub task: String,
+    /// What for.
+    pub waits_for: String,
+    /// Who alone can end the wait, if anybody in particular.
+    pub held_by: Option<String>,
+    /// What the task waits to do, and where it says so.
+    pub op: Op,
+    /// What the task was in the middle of when it began to wait.
+    pub during: Option<Op>,
+}
+
+/// Everybody who waits at this moment, in the order of their records: the live wait-for graph.
+///
+/// # Blocking
+///
+/// On the verdict lock, for as long as another look takes. Tasks that end a wait meanwhile wait for this look.
+#[must_use]
+pub fn waiting_tasks() -> Vec<Waiting> {
+    look(|look| {
+        (0..REGISTRY.tasks.used())
+            .filter_map(|index| {
+                let record = REGISTRY.tasks.at(index);
+                let wait = look.wait_of(&record)?;
+                let id = TaskId::new(index, record.generation.load(Std::Relaxed));
+                Some(Waiting {
+                    task: look.name(id),
+                    waits_for: wait.resource.name(),
+                    held_by: wait.resource.provider().map(|provider| look.name(provider)),
+                    op: wait.op,
+                    during: wait.during,
+                })
+            })
+            .collect()
+    })
+}

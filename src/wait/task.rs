@@ -1,0 +1,225 @@
+//! Who waits: anything that can block. Today an OS thread.
+//!
+//! A task has a number and a record. The record is seen by others (its name, the wait it is in, its parker);
+//! what only the task itself uses is its [`Local`].
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use super::lineage::{Activation, Lineage};
+use super::op::Op;
+use super::registry;
+use crate::platform::{self, AtThreadExit, Parker, atomic};
+
+/// The number of a task: never used again for another, though its record is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TaskId(u64);
+
+impl TaskId {
+    pub(super) fn new(index: u32, generation: u32) -> Self {
+        Self(u64::from(generation) << 32 | u64::from(index) + 1)
+    }
+
+    pub(super) fn index(self) -> u32 {
+        (self.0 as u32) - 1
+    }
+
+    pub(super) fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// As a word for an atomic; never 0.
+    pub(crate) fn word(self) -> u64 {
+        self.0
+    }
+
+    /// The task of a word, or `None` for 0.
+    pub(crate) fn from_word(word: u64) -> Option<Self> {
+        (word != 0).then_some(Self(word))
+    }
+
+    /// Wakes the task if it is parked, or the next time it parks.
+    pub(crate) fn unpark(self) {
+        if let Some(record) = registry::record(self) {
+            record.parker.unpark();
+        }
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {}.{}", self.index(), self.generation())
+    }
+}
+
+/// What others see of a task.
+pub(super) struct TaskRecord {
+    /// Changes when the task ends, so that its number finds nobody.
+    pub(super) generation: AtomicU32,
+    pub(super) name: std::sync::Mutex<Arc<str>>,
+    /// The wait that this task is in: a pointer to a [`Wait`](super::door::Wait) on its stack, or null.
+    pub(super) waiting: atomic::AtomicPtr<()>,
+    pub(super) parker: Parker,
+}
+
+impl Default for TaskRecord {
+    fn default() -> Self {
+        Self {
+            generation: AtomicU32::new(0),
+            name: std::sync::Mutex::new("".into()),
+            waiting: atomic::AtomicPtr::new(std::ptr::null_mut()),
+            parker: Parker::default(),
+        }
+    }
+}
+
+/// How a task waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// The wait is shown, but no verdict rests on it.
+    Unjudged,
+    /// A wait that would close a cycle is refused.
+    Judged,
+    /// The same, and the task runs the jobs of the awaited work meanwhile.
+    Serving,
+}
+
+/// Serves a task's queue while the task waits.
+pub(crate) trait Server {
+    /// The next job of the awaited work, ready to run, or `None`: then whoever queues one unparks this task.
+    fn next(&self, awaited: &[Activation]) -> Option<Box<dyn FnOnce()>>;
+}
+
+/// Something that a task is in the middle of, with the data that belongs to it.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    /// Whose scope it is.
+    pub(crate) key: u64,
+    /// What is being done.
+    pub(crate) op: Op,
+    /// What the doer may use.
+    pub(crate) data: Rc<dyn Any>,
+}
+
+/// What only the task itself uses.
+pub(crate) struct Local {
+    pub(crate) id: TaskId,
+    pub(super) record: platform::Record<TaskRecord>,
+    /// On whose behalf the task acts now.
+    pub(crate) lineage: RefCell<Lineage>,
+    /// What the task is in the middle of, the innermost last.
+    pub(crate) scopes: RefCell<Vec<Scope>>,
+    /// The activations that the waits on this task's stack wait for.
+    pub(super) awaited: RefCell<Vec<Activation>>,
+    /// Has jobs that can be run while the task waits.
+    pub(crate) server: RefCell<Option<Rc<dyn Server>>>,
+    /// How the task waits, where nothing else is said.
+    pub(crate) manner: Cell<Manner>,
+    _retire: AtThreadExit,
+}
+
+impl Local {
+    fn new(id: TaskId) -> Self {
+        let record = registry::record(id).expect("the number was taken a moment ago");
+        Self {
+            id,
+            record,
+            lineage: RefCell::default(),
+            scopes: RefCell::default(),
+            awaited: RefCell::default(),
+            server: RefCell::default(),
+            manner: Cell::new(Manner::Judged),
+            _retire: AtThreadExit(retire, id.word()),
+        }
+    }
+
+    /// Blocks until somebody unparks this task; a leftover unpark counts.
+    pub(crate) fn park(&self) {
+        self.record.parker.park();
+    }
+
+    /// Runs `body` on behalf of `lineage`, inside `scope`.
+    pub(crate) fn within<R>(&self, scope: Scope, lineage: Lineage, body: impl FnOnce() -> R) -> R {
+        /// Puts things back, on unwinding too.
+        struct Restore<'a>(&'a Local, Lineage);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.scopes.borrow_mut().pop();
+                self.0.lineage.swap(&RefCell::new(std::mem::take(&mut self.1)));
+            }
+        }
+        self.scopes.borrow_mut().push(scope);
+        let _restore = Restore(self, self.lineage.replace(lineage));
+        body()
+    }
+}
+
+fn retire(word: u64) {
+    if let Some(id) = TaskId::from_word(word) {
+        registry::retire(id);
+    }
+}
+
+/// A task that is known before its thread runs: work can be waited for before it is started.
+pub(crate) struct Task(Option<TaskId>);
+
+impl Task {
+    /// A task of this name.
+    pub(crate) fn new(name: &str) -> Self {
+        Self(Some(registry::enlist(name)))
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        self.0.expect("a task that is not being run has its number")
+    }
+
+    /// Makes the calling thread this task for as long as `body` runs.
+    pub(crate) fn run<R>(mut self, body: impl FnOnce(&Rc<Local>) -> R) -> R {
+        let local = Rc::new(Local::new(self.0.take().expect("a task runs once")));
+        let outer = CURRENT.with(|current| current.replace(Some(local.clone())));
+        /// Puts the thread's own task back, on unwinding too.
+        struct Restore(Option<Rc<Local>>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                let ended = CURRENT.with(|current| current.replace(self.0.take()));
+                drop(ended);
+            }
+        }
+        let _restore = Restore(outer);
+        body(&local)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(id) = self.0.take() {
+            registry::retire(id);
+        }
+    }
+}
+
+platform::thread_local! {
+    static CURRENT: RefCell<Option<Rc<Local>>> = RefCell::new(None);
+}
+
+/// The calling task. A thread that is seen for the first time becomes one, under its own name.
+pub(crate) fn current() -> Rc<Local> {
+    let known = CURRENT.try_with(|current| match &mut *current.borrow_mut() {
+        Some(local) => local.clone(),
+        none => none.insert(Rc::new(Local::new(registry::enlist(&thread_name())))).clone(),
+    });
+    // In the last moments of a thread there is nowhere to keep it: it is a task for this one wait.
+    known.unwrap_or_else(|_| Rc::new(Local::new(registry::enlist(&thread_name()))))
+}
+
+fn thread_name() -> String {
+    static UNNAMED: AtomicUsize = AtomicUsize::new(1);
+    match std::thread::current().name() {
+        Some(name) => format!("thread `{name}`"),
+        None => format!("thread {}", UNNAMED.fetch_add(1, Ordering::Relaxed)),
+    }
+}
