@@ -1,1 +1,20 @@
-//! loom
+//! The core under loom: every interleaving and every reordering that C11 allows, of the code that ships.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --test loom`; without the flag this is empty.
+//!
+//! | file | properties of |
+//! | --- | --- |
+//! | `locks.rs` | the door and the wait-for graph, on locks: several closers, stale edges, leaving during a look |
+//! | `owner.rs` | the mailbox, replies and shutdown |
+//! | `session.rs` | a run on the owner under every policy, a run off the owner, settlement |
+//!
+//! Each property prints its verdict and its number of executions, and has a twin with teeth: the same model
+//! with a bug seeded into the crate, run in a child process, which has to fail the way the property says.
+//! Not covered: parking_lot's own lock word and the parking of OS threads (trusted), and systems larger than
+//! the models.
+#![cfg(loom)]
+
+mod locks;
+mod owner;
+mod runner;
+mod session;

@@ -15,3 +15,13 @@ pub use owner::{
 pub use session::{Builder as SessionBuilder, Run, RunError, RunHandle, Session};
 pub use sync::thread;
 pub use wait::{Deadlock, Hop, IntoOp, Op, Site, Waiting, on_deadlock, waiting_tasks};
+
+/// What a model needs besides.
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod checking {
+    /// Waits for the threads of an execution that nobody waits for: its statics end with it.
+    pub fn join_detached() {
+        crate::platform::join_detached();
+    }
+}

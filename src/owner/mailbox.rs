@@ -26,6 +26,18 @@ struct Inner<T> {
 }
 
 impl<T> Inner<T> {
+    /// Where in the queue the next job of the awaited work stands.
+    fn first_of(&self, awaited: &[Activation]) -> Option<usize> {
+        let wanted = |job: &Job<T>| job.is_needed() || job.lineage.descends_from(awaited);
+        let found = self.queue.iter().position(wanted)?;
+        // A needed job does not overtake what its sender queued before it.
+        let first = &self.queue[found];
+        match first.is_needed() {
+            true => self.queue.iter().position(|job| job.sender == first.sender),
+            false => Some(found),
+        }
+    }
+
     /// Whether the owner must be woken.
     fn take_parked(&mut self) -> bool {
         std::mem::replace(&mut self.parked, false)
@@ -115,22 +127,19 @@ impl<T> Mailbox<T> {
         Next::Park
     }
 
-    /// The first job that carries one of the awaited activations or is needed; without one the owner is
+    /// Whether there is a job that carries one of the awaited activations or is needed. If not, the owner is
     /// woken by the next job, whichever that is.
+    pub(super) fn has_one_of(&self, awaited: &[Activation]) -> bool {
+        let mut inner = self.inner.lock();
+        let found = inner.first_of(awaited).is_some();
+        inner.parked = !found;
+        found
+    }
+
+    /// The first job that carries one of the awaited activations or is needed.
     pub(super) fn next_of(&self, awaited: &[Activation]) -> Option<Job<T>> {
         let mut inner = self.inner.lock();
-        let queue = &inner.queue;
-        let found = queue.iter().position(|job| job.is_needed() || job.lineage.descends_from(awaited));
-        let Some(found) = found else {
-            inner.parked = true;
-            return None;
-        };
-        // A needed job does not overtake what its sender queued before it.
-        let sender = queue[found].sender;
-        let first = match queue[found].is_needed() {
-            true => queue.iter().position(|job| job.sender == sender).unwrap_or(found),
-            false => found,
-        };
+        let first = inner.first_of(awaited)?;
         inner.queue.remove(first).map(begun)
     }
 

@@ -68,7 +68,7 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, shared: &Arc<Shared<T>>, sta
     *me.server.borrow_mut() = Some(runner.clone());
     loop {
         match shared.mailbox.next() {
-            Next::Run(job) => runner.ready(job)(),
+            Next::Run(job) => runner.run(job),
             Next::Park => me.park(),
             Next::End => break,
         }
@@ -85,18 +85,21 @@ struct Runner<T: 'static> {
 }
 
 impl<T> Runner<T> {
-    /// The job, ready to run.
-    fn ready(&self, job: Job<T>) -> impl FnOnce() + use<T> {
+    fn run(&self, job: Job<T>) {
         let scope = Scope { key: self.shared.key, op: job.op, data: self.frame.clone() };
-        let (me, state) = (self.me.clone(), self.state.clone());
-        move || me.within(scope, job.lineage, || (job.body)(&state))
+        self.me.within(scope, job.lineage, || (job.body)(&self.state));
     }
 }
 
 /// The jobs that the owner runs while it waits.
 impl<T> Server for Runner<T> {
-    fn next(&self, awaited: &[Activation]) -> Option<Box<dyn FnOnce()>> {
-        let job = self.shared.mailbox.next_of(awaited)?;
-        Some(Box::new(self.ready(job)))
+    fn has_job(&self, awaited: &[Activation]) -> bool {
+        self.shared.mailbox.has_one_of(awaited)
+    }
+
+    fn run_job(&self, awaited: &[Activation]) {
+        if let Some(job) = self.shared.mailbox.next_of(awaited) {
+            self.run(job);
+        }
     }
 }

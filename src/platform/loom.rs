@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use loom::sync::mpsc;
@@ -133,37 +134,76 @@ impl<T> UnsafeCell<T> {
 }
 
 /// The records of one execution. No number is used twice in it.
-pub(crate) struct Table<T: 'static>(std::sync::Mutex<Vec<Record<T>>>);
+///
+/// They are made beforehand, by the thread that first asks, since whoever finds a number may look at its record
+/// without having heard of its maker: natively the chunk is there before any of its numbers is.
+pub(crate) struct Table<T: 'static> {
+    records: [Record<T>; RECORDS],
+    used: AtomicU32,
+}
 
 pub(crate) type Record<T> = Arc<T>;
 
+/// Five threads, and tasks that are made for runs before they have one.
+const RECORDS: usize = 6;
+
 impl<T: Default> Table<T> {
     pub(crate) fn new() -> Self {
-        Self(std::sync::Mutex::new(Vec::new()))
+        Self { records: std::array::from_fn(|_| Arc::default()), used: AtomicU32::new(0) }
     }
 
     pub(crate) fn take(&self) -> u32 {
-        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        records.push(Arc::new(T::default()));
-        records.len() as u32 - 1
+        let index = self.used.fetch_add(1, atomic::Ordering::Relaxed);
+        assert!((index as usize) < RECORDS, "a model has more than {RECORDS} tasks");
+        index
     }
 
     pub(crate) fn give_back(&self, _: u32) {}
 
     pub(crate) fn at(&self, index: u32) -> Record<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)[index as usize].clone()
+        self.records[index as usize].clone()
     }
 
     pub(crate) fn used(&self) -> u32 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() as u32
+        self.used.load(atomic::Ordering::Relaxed)
     }
 }
 
 /// Forgotten: when loom ends a thread, the statics of its execution may be gone.
+#[allow(dead_code, reason = "the native one runs it")]
 pub(crate) struct AtThreadExit(pub(crate) fn(u64), pub(crate) u64);
 
-pub(crate) type JoinHandle = loom::thread::JoinHandle<()>;
+pub(crate) struct JoinHandle(Option<loom::thread::JoinHandle<()>>);
+
+impl JoinHandle {
+    pub(crate) fn join(mut self) -> std::thread::Result<()> {
+        self.0.take().map_or(Ok(()), loom::thread::JoinHandle::join)
+    }
+}
+
+impl Drop for JoinHandle {
+    fn drop(&mut self) {
+        DETACHED.lock().unwrap_or_else(PoisonError::into_inner).extend(self.0.take());
+    }
+}
 
 pub(crate) fn spawn(_: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle> {
-    Ok(loom::thread::spawn(body))
+    Ok(JoinHandle(Some(loom::thread::spawn(body))))
+}
+
+loom::lazy_static! {
+    static ref DETACHED: std::sync::Mutex<Vec<loom::thread::JoinHandle<()>>> = std::sync::Mutex::default();
+}
+
+/// Waits for the threads that nobody waits for. An execution must not end before: its statics end with it.
+///
+/// # Panics
+///
+/// If one of them panicked.
+pub(crate) fn join_detached() {
+    loop {
+        let next = DETACHED.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some(thread) = next else { return };
+        thread.join().expect("a detached thread panicked");
+    }
 }

@@ -15,6 +15,8 @@ pub(crate) enum Bug {
     ForwardOnly,
     /// The chase takes a job in the queue of a serving owner for one that nobody will run.
     IgnoreServing,
+    /// A serving owner takes a job while its wait is still published.
+    ServeBehindEdge,
     /// A waiter leaves without waiting for the chaser that looks at it.
     LeaveDuringLook,
     /// A slot wakes its waiter before the value is there.
@@ -25,6 +27,8 @@ pub(crate) enum Bug {
     ForgetReservation,
     /// A post does not look whether the mailbox was closed.
     AcceptAfterClose,
+    /// A post waits until its job has run.
+    PostWaits,
     /// No wait is ever found to close a cycle.
     DetectorOff,
 }
@@ -32,16 +36,18 @@ pub(crate) enum Bug {
 impl Bug {
     /// What the twin's environment calls it.
     #[allow(dead_code, reason = "read under loom only")]
-    pub(crate) const ALL: [(&'static str, Bug); 10] = [
+    pub(crate) const ALL: [(&'static str, Bug); 12] = [
         ("no-fence", Bug::NoFence),
         ("relaxed-publish", Bug::RelaxedPublish),
         ("forward-only", Bug::ForwardOnly),
         ("ignore-serving", Bug::IgnoreServing),
+        ("serve-behind-edge", Bug::ServeBehindEdge),
         ("leave-during-look", Bug::LeaveDuringLook),
         ("wake-before-publish", Bug::WakeBeforePublish),
         ("settle-twice", Bug::SettleTwice),
         ("forget-reservation", Bug::ForgetReservation),
         ("accept-after-close", Bug::AcceptAfterClose),
+        ("post-waits", Bug::PostWaits),
         ("detector-off", Bug::DetectorOff),
     ];
 }

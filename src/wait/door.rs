@@ -19,7 +19,7 @@ use super::lineage::Activation;
 use super::op::Op;
 use super::registry::{self, Live, Look};
 use super::resource::Resource;
-use super::task::{self, Local, Manner, TaskId};
+use super::task::{self, Local, Manner, Server, TaskId};
 use crate::platform::atomic::{Ordering, fence};
 use crate::platform::{Bug, UnsafeCell, seeded};
 
@@ -162,7 +162,7 @@ fn hand_over(cycle: &Cycle<Live<'_>>) -> bool {
 pub(crate) struct Inside<'a> {
     me: &'a Rc<Local>,
     wait: &'a Wait<'a>,
-    server: Option<Rc<dyn task::Server>>,
+    server: Option<Rc<dyn Server>>,
 }
 
 impl Inside<'_> {
@@ -177,22 +177,27 @@ impl Inside<'_> {
             if let Some(value) = poll(self.me.id) {
                 return Ok(value);
             }
-            match self.next_job() {
-                Some(job) => self.aside(job)?,
+            match self.server.as_deref().filter(|server| server.has_job(&self.awaited())) {
+                Some(server) => self.serve(server)?,
                 None => self.me.park(),
             }
         }
     }
 
-    fn next_job(&self) -> Option<Box<dyn FnOnce()>> {
-        self.server.as_ref()?.next(&self.me.awaited.borrow())
+    /// Runs a job in the middle of this wait. Only the innermost wait of a task is an edge.
+    ///
+    /// The edge goes before the job is taken: a look that still met it would take this job for one that has
+    /// begun and waits below, and the news that it is needed for a deadlock.
+    fn serve(&self, server: &dyn Server) -> Result<(), Deadlock> {
+        if !seeded(Bug::ServeBehindEdge) {
+            registry::withdraw(&self.me.record);
+        }
+        server.run_job(&self.awaited());
+        enter(self.me, self.wait)
     }
 
-    /// Runs a job in the middle of this wait. Only the innermost wait of a task is an edge.
-    fn aside(&self, job: Box<dyn FnOnce()>) -> Result<(), Deadlock> {
-        registry::withdraw(&self.me.record);
-        job();
-        enter(self.me, self.wait)
+    fn awaited(&self) -> Vec<Activation> {
+        self.me.awaited.borrow().clone()
     }
 }
 

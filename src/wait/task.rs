@@ -90,8 +90,11 @@ pub(crate) enum Manner {
 
 /// Serves a task's queue while the task waits.
 pub(crate) trait Server {
-    /// The next job of the awaited work, ready to run, or `None`: then whoever queues one unparks this task.
-    fn next(&self, awaited: &[Activation]) -> Option<Box<dyn FnOnce()>>;
+    /// Whether a job of the awaited work is queued. If not, whoever queues the next job unparks this task.
+    fn has_job(&self, awaited: &[Activation]) -> bool;
+
+    /// Takes that job and runs it.
+    fn run_job(&self, awaited: &[Activation]);
 }
 
 /// Something that a task is in the middle of, with the data that belongs to it.
