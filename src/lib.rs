@@ -2,8 +2,15 @@
 #![cfg(not(all(loom, doctest)))]
 //! Owner loops that cannot deadlock.
 
+#[cfg(all(feature = "cli", not(loom)))]
+#[doc(hidden)]
+pub mod cli;
+#[cfg(all(feature = "js", not(loom)))]
+pub mod js;
 mod owner;
 mod platform;
+#[cfg(all(feature = "cli", not(loom)))]
+mod report;
 mod session;
 pub mod sync;
 pub mod wait;
