@@ -8,7 +8,7 @@ use super::error::{BoxError, Panicked, ShutdownError, SpawnError};
 use super::handle::{Handle, Shared};
 use super::job::caught;
 use super::mailbox::Mailbox;
-use super::main_loop::{OwnerLoop, serve_all};
+use super::main_loop::{Duty, OwnerLoop, serve_all};
 use super::policy::WaitOnOwner;
 use crate::platform;
 use crate::sync::{Abandoned, Reader, slot};
@@ -69,24 +69,25 @@ impl Builder {
         make: impl FnOnce() -> Result<T, E> + Send + 'static,
     ) -> Result<Owner<T>, SpawnError> {
         let op = "spawn".into_op();
-        let (task, shared) = self.prepare();
+        let (task, duty) = self.prepare();
+        let shared = duty.0.clone();
         let (made, ready) = slot(task.id());
         let (ended, stopped) = slot(task.id());
         let waited = Made { ready: &ready, owner: &shared.name };
         let owner = wait::door(Request::new(&waited, op), |inside| {
-            let (on_owner, name) = (shared.clone(), format!("owner {}", shared.name));
+            let name = format!("owner {}", shared.name);
             let body = move || {
                 task.run(|me| {
                     let state = match caught(op, make) {
                         Err(panicked) => return made.set(Err(panicked.into())),
                         Ok(Err(error)) => {
-                            let (owner, source) = (on_owner.name.clone(), error.into());
+                            let (owner, source) = (duty.0.name.clone(), error.into());
                             return made.set(Err(SpawnError::State { owner, source }));
                         }
                         Ok(Ok(state)) => state,
                     };
                     made.set(Ok(()));
-                    ended.set(caught(op, || serve_all(me, &on_owner, state)));
+                    ended.set(caught(op, || serve_all(me, &duty, state)));
                 });
             };
             let thread = platform::spawn(name, body)
@@ -111,11 +112,11 @@ impl Builder {
     /// # Ok::<(), impasse::Closed>(())
     /// ```
     pub fn attach<T: 'static>(self, state: T) -> (Handle<T>, OwnerLoop<T>) {
-        let (task, shared) = self.prepare();
-        (Handle::new(shared.clone()), OwnerLoop { shared, task, state })
+        let (task, duty) = self.prepare();
+        (Handle::new(duty.0.clone()), OwnerLoop { duty, task, state })
     }
 
-    fn prepare<T>(self) -> (Task, Arc<Shared<T>>) {
+    fn prepare<T>(self) -> (Task, Duty<T>) {
         static KEYS: AtomicU64 = AtomicU64::new(1);
         let task = Task::new(&format!("owner `{}`", self.name));
         let shared = Arc::new(Shared {
@@ -125,7 +126,7 @@ impl Builder {
             policy: self.policy,
             mailbox: Mailbox::new(task.id()),
         });
-        (task, shared)
+        (task, Duty(shared))
     }
 }
 

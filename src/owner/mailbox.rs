@@ -110,6 +110,16 @@ impl<T> Mailbox<T> {
         self.wake_if(wake);
     }
 
+    /// Closes, and refuses what was accepted: there is nobody to run it.
+    pub(super) fn abandon(&self) {
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        let refused = std::mem::take(&mut inner.queue);
+        drop(inner);
+        // Outside of the lock: dropping the jobs wakes their callers.
+        drop(refused);
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.inner.lock().closed
     }

@@ -15,9 +15,19 @@ use crate::wait::{Activation, Local, Scope, Server, Task};
 ///
 /// Made by [`Builder::attach`](super::Builder::attach). Dropped without being run, it refuses what was queued.
 pub struct OwnerLoop<T: 'static> {
-    pub(super) shared: Arc<Shared<T>>,
+    pub(super) duty: Duty<T>,
     pub(super) task: Task,
     pub(super) state: T,
+}
+
+/// The duty to run what the mailbox accepts. Dropped, whether the loop has ended, never ran or fell over, it
+/// refuses the rest.
+pub(super) struct Duty<T: 'static>(pub(super) Arc<Shared<T>>);
+
+impl<T> Drop for Duty<T> {
+    fn drop(&mut self) {
+        self.0.mailbox.abandon();
+    }
 }
 
 impl<T: 'static> OwnerLoop<T> {
@@ -28,20 +38,20 @@ impl<T: 'static> OwnerLoop<T> {
     ///
     /// The calling thread is the owner thread until then. An idle owner is not an edge of the wait-for graph.
     pub fn run(self) {
-        let Self { shared, task, state } = self;
-        task.run(|me| serve_all(me, &shared, state));
+        let Self { duty, task, state } = self;
+        task.run(|me| serve_all(me, &duty, state));
     }
 
     /// A handle to the owner.
     #[must_use]
     pub fn handle(&self) -> Handle<T> {
-        Handle::new(self.shared.clone())
+        Handle::new(self.duty.0.clone())
     }
 }
 
 impl<T: 'static> fmt::Debug for OwnerLoop<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnerLoop").field("owner", &self.shared.name).finish_non_exhaustive()
+        f.debug_struct("OwnerLoop").field("owner", &self.duty.0.name).finish_non_exhaustive()
     }
 }
 
@@ -60,7 +70,8 @@ pub(crate) fn on_owner_thread(me: &Local) -> Option<(Arc<str>, WaitOnOwner)> {
 }
 
 /// Everything that runs on the owner thread, from the first job to the drop of the state.
-pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, shared: &Arc<Shared<T>>, state: T) {
+pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T) {
+    let shared = &duty.0;
     let state = Rc::new(state);
     let frame = Frame { owner: shared.name.clone(), policy: shared.policy, state: state.clone() };
     let runner = Rc::new(Runner { me: me.clone(), shared: shared.clone(), frame: Rc::new(frame), state });
