@@ -1,6 +1,38 @@
 // rustdoc gets no RUSTFLAGS: under `--cfg loom` there is nothing that its doctests could link.
 #![cfg(not(all(loom, doctest)))]
-//! Owner loops that cannot deadlock.
+//! Owner loops that cannot deadlock: a runtime and an exact detector, built on one idea.
+//!
+//! An *owner* is one thread that owns a state which need not be `Send`, and runs jobs on it one at a time. A
+//! [`Handle`] calls and posts from anywhere. A [`Session`] starts background work that may call back. Every
+//! blocking operation goes through one door, which publishes it as an edge of the wait-for graph before
+//! anything is handed over; the wait that would complete a cycle returns a [`Deadlock`] instead of beginning.
+//!
+//! ```
+//! use impasse::{Owner, RunError, Session, WaitOnOwner};
+//!
+//! let owner = Owner::builder("vm").wait_on_owner(WaitOnOwner::Detect).spawn(|| vec![20, 22])?;
+//! let vm = owner.handle();
+//! let session = Session::builder("inference", &vm)
+//!     .engine(|run, ()| run.call("sum", |numbers| numbers.iter().sum::<i32>()));
+//!
+//! // Off the owner a run is an ordinary wait.
+//! assert_eq!(session.run(())?, 42);
+//!
+//! // On the owner the run's callback would be queued behind the job that waits for it.
+//! let result = vm.call("eval", move |_| session.run(()))?;
+//! let Err(RunError::Deadlock(deadlock)) = result else { panic!("a cycle was missed") };
+//! assert_eq!(deadlock.hops()[0].task, "owner `vm`");
+//! assert_eq!(deadlock.hops()[1].waits_for, "a job on owner `vm`");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What a wait on the owner thread does is the owner's policy: [`WaitOnOwner`]. What is proved of all this, and
+//! what is not detected, is in `docs/GUARANTEES.md`.
+//!
+//! # Features
+//!
+//! - `js`: a QuickJS virtual machine as the state of an owner, with a module for scripts (`impasse::js`).
+//! - `cli`: the `impasse` command.
 
 #[cfg(all(feature = "cli", not(loom)))]
 #[doc(hidden)]
@@ -32,3 +64,8 @@ pub mod checking {
         crate::platform::join_detached();
     }
 }
+
+/// The README's program is compiled and run with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
