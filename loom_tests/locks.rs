@@ -61,10 +61,10 @@ impl Gate {
     }
 }
 
+type Actor = Box<dyn FnOnce(&Gate) + Send>;
+
 /// Starts the actors, and returns how to let them go.
-fn prepared<const N: usize>(
-    actors: [Box<dyn FnOnce(&Gate) + Send>; N],
-) -> (impl FnOnce(), [thread::JoinHandle<()>; N]) {
+fn prepared<const N: usize>(actors: [Actor; N]) -> (impl FnOnce(), [thread::JoinHandle<()>; N]) {
     let (ready, all_ready) = mpsc::channel();
     let mut doors = Vec::new();
     let threads = actors.map(|actor| {
@@ -87,11 +87,12 @@ fn prepared<const N: usize>(
 
 const THREE_TASKS: Search = Search::Bounded(3, "three tasks, three locks: the whole takes hours");
 
+/// What the third task does with the guard of `r1`, with `r1` and with `r2`.
+type ThirdTask = fn(MutexGuard<'_, ()>, &Mutex<()>, &Mutex<()>) -> Result<(), Deadlock>;
+
 /// Three locks: this thread holds `r2` and wants `r0`, the second holds `r0` and wants `r1`, and the third,
 /// which holds `r1`, does `act` with `r1` and `r2`. Returns the errors of the three.
-fn three_in_a_row(
-    act: fn(held: MutexGuard<'_, ()>, r1: &Mutex<()>, r2: &Mutex<()>) -> Result<(), Deadlock>,
-) -> Vec<Deadlock> {
+fn three_in_a_row(act: ThirdTask) -> Vec<Deadlock> {
     loom::stop_exploring();
     reports::reset();
     let errors = Arc::new(std::sync::Mutex::new(Vec::new()));

@@ -1,5 +1,6 @@
 //! The graph, as tasks come to hold things, wait, and go on, against petgraph as the oracle.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use impasse::wait::graph::{Step, WaitFor, chase, confirm};
@@ -47,8 +48,8 @@ impl Table {
         if self.waiting.contains_key(&task) {
             return Ok(());
         }
-        if !self.holder.contains_key(&resource) {
-            self.holder.insert(resource, task);
+        if let Entry::Vacant(free) = self.holder.entry(resource) {
+            free.insert(task);
             return Ok(());
         }
         self.waiting.insert(task, resource);

@@ -21,7 +21,7 @@ pub(crate) struct TaskId(u64);
 
 impl TaskId {
     pub(super) fn new(index: u32, generation: u32) -> Self {
-        Self(u64::from(generation) << 32 | u64::from(index) + 1)
+        Self((u64::from(generation) << 32) | (u64::from(index) + 1))
     }
 
     pub(super) fn index(self) -> u32 {
