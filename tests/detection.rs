@@ -197,7 +197,7 @@ fn the_report_is_the_drawing() {
     within_a_minute(|| {
         let owner = Owner::builder("vm").wait_on_owner(WaitOnOwner::Detect).spawn(|| ()).unwrap();
         let vm = owner.handle();
-        let (called, ran) = (line!() + 2, line!() + 3);
+        let (called, ran) = (line!() + 1, line!() + 2);
         let session = Session::builder("inference", &vm).engine(|run, ()| run.call("middleware", |_| ()));
         let result = vm.call("eval", move |_| session.run(())).unwrap();
         let expected = format!(
