@@ -279,11 +279,7 @@ fn a_shutdown_waits_for_the_settlement_and_then_there_is_none() {
         let wait = Mutex::new(wait);
         let session = Session::builder("s", &vm).engine(move |_: &Run<Log>, ()| wait.lock().unwrap().recv());
         let (told, settled) = mpsc::channel();
-        session
-            .start(())
-            .unwrap()
-            .on_settled("settle", move |_, result| told.send(result.is_ok()).unwrap())
-            .unwrap();
+        session.start(()).unwrap().on_settled("settle", move |_, _| told.send(()).unwrap()).unwrap();
         vm.close();
         let late =
             session.start(()).unwrap().on_settled("late", |_, _| unreachable!("settled after the close"));
@@ -291,7 +287,9 @@ fn a_shutdown_waits_for_the_settlement_and_then_there_is_none() {
         go.send(()).unwrap();
         drop(go);
         owner.shutdown().unwrap();
-        assert_eq!(settled.try_recv(), Ok(true));
+        // Either run may have got the word to go on; both end, and this one has settled before the owner ended.
+        assert!(settled.try_recv().is_ok(), "the shutdown did not wait for the settlement");
+        assert!(settled.recv().is_err(), "settled twice");
     });
 }
 
