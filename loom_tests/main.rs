@@ -8,8 +8,8 @@
 //! | `owner.rs` | the mailbox, replies and shutdown |
 //! | `session.rs` | a run on the owner under every policy, a run off the owner, settlement |
 //!
-//! Each property prints its verdict and its number of executions, and has a twin with teeth: the same model
-//! with a bug seeded into the crate, run in a child process, which has to fail the way the property says.
+//! Each property prints its verdict and its number of executions. A twin with teeth is the same model with a bug
+//! seeded into the crate, run in a child process, which has to fail the way the property says.
 //! Not covered: parking_lot's own lock word and the parking of OS threads (trusted), and systems larger than
 //! the models.
 #![cfg(loom)]
