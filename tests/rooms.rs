@@ -43,7 +43,7 @@ fn room_of(item: &str) -> Option<&str> {
     })
 }
 
-/// A source without its comments and strings' worth of prose: doc lines name rooms freely.
+/// A source without its lines of comment: they name rooms freely.
 fn code(source: &str) -> String {
     source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }

@@ -69,7 +69,7 @@ impl Outcome {
                     )),
                     false => {
                         say(&format!("timeout: {name} has not ended in {after}"));
-                        say(waits_text(waits).trim_end());
+                        say(&waits_text(waits));
                     }
                 }
             }

@@ -23,7 +23,7 @@ pub(super) fn json(exception: &Exception) -> Value {
     json!({
         "name": exception.name,
         "message": exception.message,
-        "at": exception.site.map(|site| format!("{}:{}:{}", site.file, site.line, site.column)),
+        "at": exception.site.map(|site| format!("{site:#}")),
         "stack": exception.stack,
     })
 }

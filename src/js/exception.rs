@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rquickjs::{CaughtError, Ctx, Exception as JsException, Value};
 
 use super::site;
-use crate::{CallError, Deadlock, RunError, Site};
+use crate::{CallError, Deadlock, Panicked, RunError, Site};
 
 /// What a script threw, as another thread can hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,9 +129,7 @@ pub(super) fn throw_run_error(ctx: &Ctx<'_>, error: &RunError) -> rquickjs::Erro
 /// would be swallowed by a `catch` of the script and come back at the next exception of any kind.
 pub(super) fn guarded<R>(ctx: &Ctx<'_>, body: impl FnOnce() -> rquickjs::Result<R>) -> rquickjs::Result<R> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
-        let message = message.unwrap_or_else(|| "without a message".into());
+        let message = Panicked::message_of(&*panic);
         Err(throw(ctx, "InternalError", &format!("the host panicked: {message}")))
     })
 }

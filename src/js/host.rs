@@ -62,8 +62,7 @@ pub(super) fn install(vm: &Vm, handle: &Handle<Vm>, console: &Console) -> Result
 fn caller(ctx: Ctx<'_>) -> rquickjs::Result<String> {
     // A new error takes the stack of this moment.
     let stack = JsException::from_message(ctx, "")?.stack().unwrap_or_default();
-    let site = site::of_stack(&stack);
-    Ok(site.map(|site| format!("{}:{}:{}", site.file, site.line, site.column)).unwrap_or_default())
+    Ok(site::of_stack(&stack).map(|site| format!("{site:#}")).unwrap_or_default())
 }
 
 fn op(label: &'static str, site: &str) -> Op {

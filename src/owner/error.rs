@@ -29,12 +29,17 @@ pub struct Panicked {
 
 impl Panicked {
     pub(crate) fn new(op: Op, payload: &(dyn Any + Send)) -> Self {
-        let message = payload
+        Self { op, message: Self::message_of(payload) }
+    }
+
+    /// The message of a panic, from what [`std::panic::catch_unwind`] returns.
+    #[must_use]
+    pub fn message_of(payload: &(dyn Any + Send)) -> String {
+        payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a panic without a message".to_owned());
-        Self { op, message }
+            .unwrap_or_else(|| "a panic without a message".to_owned())
     }
 }
 

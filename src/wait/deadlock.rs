@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::op::Op;
+use super::op::{Op, in_columns};
 
 /// One wait of a cycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,11 +72,10 @@ impl fmt::Display for Deadlock {
             1 => write!(f, "deadlock: a task waits for itself")?,
             n => write!(f, "deadlock: {n} tasks wait for each other")?,
         }
-        let says = |hop: &Hop| format!("{} waits for {}", hop.task, hop.waits_for);
-        let wide = self.0.iter().map(|hop| says(hop).chars().count()).max().unwrap_or(0);
-        let label = self.0.iter().map(|hop| hop.op.label.chars().count()).max().unwrap_or(0);
-        for hop in &*self.0 {
-            write!(f, "\n  {:wide$}   {:label$}  {}", says(hop), hop.op.label, hop.op.site)?;
+        let says = |hop: &Hop| (format!("{} waits for {}", hop.task, hop.waits_for), hop.op);
+        let waits: Vec<_> = self.0.iter().map(says).collect();
+        for (line, hop) in in_columns(&waits).zip(&*self.0) {
+            write!(f, "\n{line}")?;
             if let Some(remark) = &hop.remark {
                 write!(f, "\n  {remark}")?;
             }

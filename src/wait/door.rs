@@ -177,7 +177,8 @@ impl Inside<'_> {
             if let Some(value) = poll(self.me.id) {
                 return Ok(value);
             }
-            match self.server.as_deref().filter(|server| server.has_job(&self.awaited())) {
+            let server = self.server.as_deref();
+            match server.filter(|server| server.has_job(&self.me.awaited.borrow())) {
                 Some(server) => self.serve(server)?,
                 None => self.me.park(),
             }
@@ -192,12 +193,10 @@ impl Inside<'_> {
         if !seeded(Bug::ServeBehindEdge) {
             registry::withdraw(&self.me.record);
         }
-        server.run_job(&self.awaited());
+        // A copy, since the job's own waits add to the list.
+        let awaited = self.me.awaited.borrow().clone();
+        server.run_job(&awaited);
         enter(self.me, self.wait)
-    }
-
-    fn awaited(&self) -> Vec<Activation> {
-        self.me.awaited.borrow().clone()
     }
 }
 

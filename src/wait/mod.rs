@@ -20,7 +20,7 @@ mod deadlock;
 mod door;
 pub mod graph;
 mod lineage;
-mod op;
+pub(crate) mod op;
 mod registry;
 mod resource;
 mod task;

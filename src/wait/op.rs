@@ -20,9 +20,14 @@ impl From<&'static Location<'static>> for Site {
     }
 }
 
+/// `file:line`, and with `{:#}` the column too.
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        write!(f, "{}:{}", self.file, self.line)?;
+        if f.alternate() {
+            write!(f, ":{}", self.column)?;
+        }
+        Ok(())
     }
 }
 
@@ -56,6 +61,14 @@ impl Op {
     pub const fn at(label: &'static str, site: Site) -> Self {
         Self { label, site }
     }
+}
+
+/// Waits as lines in columns: what each says, its operation, and the line of the source.
+pub(crate) fn in_columns(waits: &[(String, Op)]) -> impl Iterator<Item = String> {
+    let widest = |text: &dyn Fn(&(String, Op)) -> usize| waits.iter().map(text).max().unwrap_or(0);
+    let wide = widest(&|(says, _)| says.chars().count());
+    let label = widest(&|(_, op)| op.label.chars().count());
+    waits.iter().map(move |(says, op)| format!("  {says:wide$}   {:label$}  {}", op.label, op.site))
 }
 
 /// A label, or a whole [`Op`].
