@@ -31,12 +31,15 @@
 //!
 //! # Features
 //!
+//! - `explore`: every interleaving of a test, exhaustively: [`explore`](mod@explore).
 //! - `js`: a QuickJS virtual machine as the state of an owner, with a module for scripts (`impasse::js`).
 //! - `cli`: the `impasse` command.
 
 #[cfg(all(feature = "cli", not(loom)))]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(all(feature = "explore", not(loom)))]
+pub mod explore;
 #[cfg(all(feature = "js", not(loom)))]
 pub mod js;
 mod owner;
@@ -47,6 +50,8 @@ mod session;
 pub mod sync;
 pub mod wait;
 
+#[cfg(all(feature = "explore", not(loom)))]
+pub use explore::{Explorer, explore};
 pub use owner::{
     Builder as OwnerBuilder, CallError, Closed, Handle, Owner, OwnerLoop, Panicked, ShutdownError,
     SpawnError, UnknownPolicy, WaitOnOwner,

@@ -11,7 +11,9 @@ use super::main_loop::Frame;
 use super::policy::WaitOnOwner;
 use crate::platform::{Bug, seeded};
 use crate::sync::{Abandoned, Reader, slot};
-use crate::wait::{self, Activation, IntoOp, Lineage, Local, Op, Request, Resource, Scope, TaskId};
+use crate::wait::{
+    self, Activation, Arrival, IntoOp, Lineage, Local, Op, Request, Resource, Scope, Stamp, TaskId,
+};
 
 /// What an owner and its handles share.
 pub(super) struct Shared<T> {
@@ -63,20 +65,22 @@ impl<T: 'static> Handle<T> {
             return self.inline(&me, scope, op, job);
         }
         let activation = Activation::begin();
-        let (setter, reply) = slot(self.0.task);
+        let (setter, reply) = slot(Some(self.0.task));
         let ticket = Arc::new(Ticket::default());
         let job = Job {
             op,
             lineage: me.lineage.borrow().with(activation),
             sender: me.id,
+            queued: Stamp::default(),
             ticket: Some(ticket.clone()),
             body: Box::new(move |state| setter.set(caught(op, || job(state)))),
         };
         let waited = Reply { reply: &reply, ticket: &ticket, owner: &self.0 };
-        let request = Request { awaits: Some(activation), ..Request::new(&waited, op) };
+        let arrival = Arrival::As(self.0.mailbox.arrival());
+        let request = Request { awaits: Some(activation), arrival, ..Request::new(&waited, op) };
         wait::door(request, |inside| {
             self.0.mailbox.push(job).map_err(|Refused| self.0.closed())?;
-            match inside.until(|me| reply.poll(me))? {
+            match inside.until(&reply)? {
                 Ok(result) => Ok(result?),
                 Err(Abandoned) => Err(self.0.closed().into()),
             }
@@ -100,7 +104,7 @@ impl<T: 'static> Handle<T> {
         }
         let me = wait::current();
         let job = post(op.into_op(), me.lineage.borrow().clone(), me.id, job);
-        self.0.mailbox.push(job).map_err(|Refused| self.0.closed())
+        self.0.mailbox.post(job).map_err(|Refused| self.0.closed())
     }
 
     /// Accepts nothing more. What was accepted still runs, then the owner ends.
@@ -151,8 +155,8 @@ impl<T: 'static> Handle<T> {
     }
 
     /// Promises one post that the owner will take even if it is closed meanwhile.
-    pub(crate) fn reserve(&self) -> Result<Reservation<T>, Closed> {
-        self.0.mailbox.owe().map_err(|Refused| self.0.closed())?;
+    pub(crate) fn reserve(&self, op: Op) -> Result<Reservation<T>, Closed> {
+        self.0.mailbox.owe(op).map_err(|Refused| self.0.closed())?;
         Ok(Reservation(Some(self.0.clone())))
     }
 }
@@ -162,7 +166,7 @@ fn post<T>(op: Op, lineage: Lineage, sender: TaskId, job: impl FnOnce(&T) + Send
         // The panic hook has told what there was to tell.
         let _ = caught(op, || job(state));
     });
-    Job { op, lineage, sender, ticket: None, body }
+    Job { op, lineage, sender, queued: Stamp::default(), ticket: None, body }
 }
 
 impl<T> Clone for Handle<T> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::Panicked;
-use crate::wait::{Lineage, Op, TaskId};
+use crate::wait::{Lineage, Op, Stamp, TaskId};
 
 /// A job, with what the owner needs to know to choose it.
 pub(super) struct Job<T> {
@@ -14,6 +14,8 @@ pub(super) struct Job<T> {
     pub(super) lineage: Lineage,
     /// Who queued it.
     pub(super) sender: TaskId,
+    /// What had happened when it was queued.
+    pub(super) queued: Stamp,
     /// Present if somebody waits for it.
     pub(super) ticket: Option<Arc<Ticket>>,
     /// Dropped without being run, it tells whoever waits.

@@ -1,6 +1,7 @@
 //! From the builder to the shutdown.
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,9 +11,8 @@ use super::job::caught;
 use super::mailbox::Mailbox;
 use super::main_loop::{Duty, OwnerLoop, serve_all};
 use super::policy::WaitOnOwner;
-use crate::platform;
 use crate::sync::{Abandoned, Reader, slot};
-use crate::wait::{self, IntoOp, Op, Request, Resource, Task, TaskId};
+use crate::wait::{self, IntoOp, Local, Op, Request, Resource, Task, TaskId, Thread};
 
 /// How an owner is to be made. See [`Owner::builder`].
 #[derive(Clone, Debug)]
@@ -71,28 +71,26 @@ impl Builder {
         let op = "spawn".into_op();
         let (task, duty) = self.prepare();
         let shared = duty.0.clone();
-        let (made, ready) = slot(task.id());
-        let (ended, stopped) = slot(task.id());
+        let (made, ready) = slot(Some(task.id()));
+        let (ended, stopped) = slot(Some(task.id()));
         let waited = Made { ready: &ready, owner: &shared.name };
         let owner = wait::door(Request::new(&waited, op), |inside| {
-            let name = format!("owner {}", shared.name);
-            let body = move || {
-                task.run(|me| {
-                    let state = match caught(op, make) {
-                        Err(panicked) => return made.set(Err(panicked.into())),
-                        Ok(Err(error)) => {
-                            let (owner, source) = (duty.0.name.clone(), error.into());
-                            return made.set(Err(SpawnError::State { owner, source }));
-                        }
-                        Ok(Ok(state)) => state,
-                    };
-                    made.set(Ok(()));
-                    ended.set(caught(op, || serve_all(me, &duty, state)));
-                });
+            let body = move |me: &Rc<Local>| {
+                let state = match caught(op, make) {
+                    Err(panicked) => return made.set(Err(panicked.into())),
+                    Ok(Err(error)) => {
+                        let (owner, source) = (duty.0.name.clone(), error.into());
+                        return made.set(Err(SpawnError::State { owner, source }));
+                    }
+                    Ok(Ok(state)) => state,
+                };
+                made.set(Ok(()));
+                ended.set(caught(op, || serve_all(me, &duty, state)));
             };
-            let thread = platform::spawn(name, body)
+            let thread = task
+                .start(|| format!("owner {}", shared.name), body)
                 .map_err(|source| SpawnError::Thread { owner: shared.name.clone(), source })?;
-            match inside.until(|me| ready.poll(me))? {
+            match inside.until(&ready)? {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(error),
                 Err(Abandoned) => unreachable!("the owner thread reports whatever comes of its state"),
@@ -138,7 +136,7 @@ pub struct Owner<T: 'static> {
 
 struct Ending {
     stopped: Reader<Result<(), Panicked>>,
-    thread: platform::JoinHandle,
+    thread: Thread,
 }
 
 impl Owner<()> {
@@ -183,10 +181,10 @@ impl<T: 'static> Owner<T> {
         }
         let waited = Stopped { stopped: &ending.stopped, owner: &owner };
         let stopped = wait::door(Request::new(&waited, op), |inside| {
-            Ok::<_, ShutdownError>(inside.until(|me| ending.stopped.poll(me))?)
+            Ok::<_, ShutdownError>(inside.until(&ending.stopped)?)
         })?;
         // Its last act was to settle the slot, so this is a matter of moments.
-        let _ = ending.thread.join();
+        ending.thread.join();
         match stopped {
             Ok(result) => Ok(result?),
             Err(Abandoned) => unreachable!("the owner thread reports how it ended"),

@@ -9,10 +9,11 @@ use std::sync::atomic::Ordering;
 
 use super::job::{Job, Ticket};
 use crate::platform::{Bug, Mutex, seeded};
-use crate::wait::{Activation, TaskId};
+use crate::wait::{Access, Activation, Kind, Object, Op, Stamp, TaskId};
 
 pub(super) struct Mailbox<T> {
     owner: TaskId,
+    object: Object,
     inner: Mutex<Inner<T>>,
 }
 
@@ -23,6 +24,8 @@ struct Inner<T> {
     closed: bool,
     /// Jobs that were promised and are still to come, whether the mailbox is closed or not.
     owed: usize,
+    /// What had happened when nothing more could come.
+    ended: Stamp,
 }
 
 impl<T> Inner<T> {
@@ -61,12 +64,25 @@ pub(super) struct Refused;
 
 impl<T> Mailbox<T> {
     pub(super) fn new(owner: TaskId) -> Self {
-        let inner = Inner { queue: VecDeque::new(), parked: false, closed: false, owed: 0 };
-        Self { owner, inner: Mutex::new(inner) }
+        let inner =
+            Inner { queue: VecDeque::new(), parked: false, closed: false, owed: 0, ended: Stamp::default() };
+        Self { owner, object: Object::new(), inner: Mutex::new(inner) }
+    }
+
+    /// The step of a caller that queues a job and waits for its reply.
+    pub(super) fn arrival(&self) -> Access {
+        self.object.access(Kind::Post)
     }
 
     /// Queues a job. Never waits for the owner.
-    pub(super) fn push(&self, job: Job<T>) -> Result<(), Refused> {
+    pub(super) fn post(&self, job: Job<T>) -> Result<(), Refused> {
+        self.object.step(job.op, Kind::Post);
+        self.push(job)
+    }
+
+    /// Queues a job whose step has been taken.
+    pub(super) fn push(&self, mut job: Job<T>) -> Result<(), Refused> {
+        job.queued = Stamp::here();
         let mut inner = self.inner.lock();
         if inner.closed && !seeded(Bug::AcceptAfterClose) {
             drop(inner);
@@ -82,7 +98,8 @@ impl<T> Mailbox<T> {
     }
 
     /// Promises a job: the owner does not end before it came or was called off.
-    pub(super) fn owe(&self) -> Result<(), Refused> {
+    pub(super) fn owe(&self, op: Op) -> Result<(), Refused> {
+        self.object.step(op, Kind::Owe);
         let mut inner = self.inner.lock();
         if inner.closed {
             return Err(Refused);
@@ -92,9 +109,14 @@ impl<T> Mailbox<T> {
     }
 
     /// Keeps a promise with a job, or calls it off without one.
-    pub(super) fn keep(&self, job: Option<Job<T>>) {
+    pub(super) fn keep(&self, mut job: Option<Job<T>>) {
+        if let Some(job) = &mut job {
+            self.object.step(job.op, Kind::Keep);
+            job.queued = Stamp::here();
+        }
         let mut inner = self.inner.lock();
         inner.owed -= 1;
+        inner.ended = inner.ended.and_here();
         inner.queue.extend(job);
         let wake = inner.take_parked();
         drop(inner);
@@ -103,8 +125,10 @@ impl<T> Mailbox<T> {
 
     /// Accepts nothing from now on. What was accepted still runs.
     pub(super) fn close(&self) {
+        self.object.step(Op::unasked("close"), Kind::Close);
         let mut inner = self.inner.lock();
         inner.closed = true;
+        inner.ended = inner.ended.and_here();
         let wake = inner.take_parked();
         drop(inner);
         self.wake_if(wake);
@@ -112,6 +136,9 @@ impl<T> Mailbox<T> {
 
     /// Closes, and refuses what was accepted: there is nobody to run it.
     pub(super) fn abandon(&self) {
+        if !self.inner.lock().closed {
+            self.object.step(Op::unasked("close"), Kind::Close);
+        }
         let mut inner = self.inner.lock();
         inner.closed = true;
         let refused = std::mem::take(&mut inner.queue);
@@ -121,6 +148,7 @@ impl<T> Mailbox<T> {
     }
 
     pub(super) fn is_closed(&self) -> bool {
+        self.object.step(Op::unasked("is closed?"), Kind::IsClosed);
         self.inner.lock().closed
     }
 
@@ -131,6 +159,7 @@ impl<T> Mailbox<T> {
             return Next::Run(begun(job));
         }
         if inner.closed && (inner.owed == 0 || seeded(Bug::ForgetReservation)) {
+            inner.ended.witness();
             return Next::End;
         }
         inner.parked = true;
@@ -175,6 +204,7 @@ impl<T> Mailbox<T> {
 
 /// Marks a job, under the lock, as taken.
 fn begun<T>(job: Job<T>) -> Job<T> {
+    job.queued.witness();
     if let Some(ticket) = &job.ticket {
         ticket.begun.store(true, Ordering::Relaxed);
     }

@@ -80,7 +80,9 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T) {
     loop {
         match shared.mailbox.next() {
             Next::Run(job) => runner.run(job),
-            Next::Park => me.park(),
+            // An execution of an explorer that comes to its end ends this too.
+            Next::Park if me.park().is_err() => break,
+            Next::Park => {}
             Next::End => break,
         }
     }

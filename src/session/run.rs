@@ -100,7 +100,7 @@ impl<T: 'static, Out: Send + 'static> RunHandle<T, Out> {
         settle: impl FnOnce(&T, Result<Out, RunError>) + Send + 'static,
     ) -> Result<(), Closed> {
         let op = op.into_op();
-        let reservation = self.owner.reserve()?;
+        let reservation = self.owner.reserve(op)?;
         self.result.then(move |result| {
             reservation.post(op, move |state| settle(state, ended(result)));
         });
@@ -129,7 +129,7 @@ impl<T: 'static, Out: Send + 'static> RunHandle<T, Out> {
         let request = Request { awaits: Some(self.activation), manner, ..Request::new(&self, op) };
         wait::door(request, |inside| {
             launch()?;
-            ended(inside.until(|me| self.result.poll(me))?)
+            ended(inside.until(&self.result)?)
         })
     }
 }

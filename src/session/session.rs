@@ -1,15 +1,15 @@
 //! The engine, and what starts a run of it.
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::RunError;
 use super::run::{Run, RunHandle, RunResult, manner_here};
 use crate::owner::{BoxError, Handle, WaitOnOwner, caught};
-use crate::platform;
+use crate::sync::atomic::AtomicU64;
 use crate::sync::{Setter, slot};
-use crate::wait::{self, Activation, IntoOp, Lineage, Op, Task};
+use crate::wait::{self, Activation, IntoOp, Lineage, Local, Op, Task};
 
 type Engine<T, In, Out> = dyn Fn(&Run<T>, In) -> Result<Out, BoxError> + Send + Sync;
 
@@ -141,11 +141,11 @@ where
 
     /// A run that has everything but its thread.
     fn prepare(&self, op: Op) -> (Prepared<T, In, Out>, RunHandle<T, Out>) {
-        let id = self.0.runs.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = self.0.runs.fetch_add(1) + 1;
         let task = Task::new(&format!("run #{id} of `{}`", self.0.name));
         let activation = Activation::begin();
         let lineage = wait::current().lineage.borrow().with(activation);
-        let (result, reader) = slot(task.id());
+        let (result, reader) = slot(Some(task.id()));
         let handle = RunHandle {
             id,
             activation,
@@ -171,20 +171,18 @@ impl<T, In: Send + 'static, Out: Send + 'static> Prepared<T, In, Out> {
     fn launch(self, input: In) -> Result<(), RunError> {
         let Self { session, id, op, task, lineage, result } = self;
         let name = session.name.clone();
-        let body = move || {
-            task.run(|me| {
-                *me.lineage.borrow_mut() = lineage;
-                let run = Run { id, owner: session.owner.clone() };
-                let ended = caught(op, || (session.engine)(&run, input));
-                result.set(match ended {
-                    Ok(Ok(out)) => Ok(out),
-                    Ok(Err(error)) => Err(RunError::of_engine(error)),
-                    Err(panicked) => Err(RunError::Panicked(panicked)),
-                });
+        let body = move |me: &Rc<Local>| {
+            *me.lineage.borrow_mut() = lineage;
+            let run = Run { id, owner: session.owner.clone() };
+            let ended = caught(op, || (session.engine)(&run, input));
+            result.set(match ended {
+                Ok(Ok(out)) => Ok(out),
+                Ok(Err(error)) => Err(RunError::of_engine(error)),
+                Err(panicked) => Err(RunError::Panicked(panicked)),
             });
         };
-        let thread = platform::spawn(format!("run {id} of {name}"), body);
-        thread.map(drop).map_err(|source| RunError::Thread { session: name, source })
+        let started = task.start(|| format!("run {id} of {name}"), body);
+        started.map(drop).map_err(|source| RunError::Thread { session: name, source })
     }
 }
 

@@ -8,7 +8,9 @@ use std::ops::{Deref, DerefMut};
 
 use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::{RawLock, UnsafeCell};
-use crate::wait::{self, Deadlock, IntoOp, Op, Request, Resource, TaskId};
+use crate::wait::{
+    self, Arrival, Awaited, Deadlock, Inside, IntoOp, Kind, Object, Op, Request, Resource, StampCell, TaskId,
+};
 
 /// A mutual exclusion lock whose waits are seen by the detector.
 ///
@@ -32,6 +34,9 @@ struct Lock {
     holder: AtomicU64,
     /// Its label, or none, and the line that made it.
     made: Op,
+    object: Object,
+    /// What had happened when it was last unlocked.
+    unlocked: StampCell,
 }
 
 // SAFETY: the value is reached through a guard only, and the raw lock gives out one at a time.
@@ -49,7 +54,13 @@ impl<T> Mutex<T> {
     /// A free lock around `value` that reports call `label`.
     #[track_caller]
     pub fn named(label: &'static str, value: T) -> Self {
-        let lock = Lock { raw: RawLock::new(), holder: AtomicU64::new(0), made: label.into_op() };
+        let lock = Lock {
+            raw: RawLock::new(),
+            holder: AtomicU64::new(0),
+            made: label.into_op(),
+            object: Object::new(),
+            unlocked: StampCell::default(),
+        };
         Self { lock, value: UnsafeCell::new(value) }
     }
 
@@ -66,19 +77,20 @@ impl<T> Mutex<T> {
     /// allowed under every policy; under `Serve` nothing is served meanwhile.
     #[track_caller]
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, Deadlock> {
-        let raw = &self.lock.raw;
-        if !raw.try_lock() {
-            let request = Request { can_serve: false, ..Request::new(&self.lock, "lock".into_op()) };
-            wait::door(request, |_| {
-                raw.lock();
-                Ok::<_, Deadlock>(())
-            })?;
+        let (lock, op) = (&self.lock, "lock".into_op());
+        lock.object.arrive(op, Kind::Lock, lock);
+        if !lock.raw.try_lock() {
+            let request = Request { can_serve: false, arrival: Arrival::Made, ..Request::new(lock, op) };
+            wait::door(request, |inside| lock.wait(inside))?;
         }
         Ok(self.held())
     }
 
     /// Takes the lock if it is free.
+    #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.lock.object.observe();
+        self.lock.object.step("try_lock".into_op(), Kind::TryLock);
         self.lock.raw.try_lock().then(|| self.held())
     }
 
@@ -86,7 +98,61 @@ impl<T> Mutex<T> {
     fn held(&self) -> MutexGuard<'_, T> {
         // Relaxed: it orders nothing by itself. Before this task can be seen to wait it fences in the door.
         self.lock.holder.store(wait::current().id.word(), Ordering::Relaxed);
+        self.lock.unlocked.witness();
         MutexGuard { mutex: self, _here: PhantomData }
+    }
+}
+
+impl Lock {
+    fn wait(&self, inside: &Inside<'_>) -> Result<(), Deadlock> {
+        if wait::is_explored() {
+            return inside.until(&HandedOver(self));
+        }
+        self.raw.lock();
+        Ok(())
+    }
+
+    /// Gives the lock back, or to whoever waits longest.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock, and gives it up by this.
+    unsafe fn unlock(&self) {
+        self.object.step(Op::unasked("unlock"), Kind::Unlock);
+        self.unlocked.set_here();
+        if let Some(next) = self.object.next_in_line() {
+            self.holder.store(next.word(), Ordering::Relaxed);
+            return next.unpark();
+        }
+        // Before the unlock: after it, this would wipe out the next holder.
+        self.holder.store(0, Ordering::Relaxed);
+        // SAFETY: the caller's contract is this function's.
+        unsafe { self.raw.unlock() }
+    }
+}
+
+/// A lock that goes from hand to hand, in the order of arrival: how it is waited for in an exploration, where
+/// the arrival is the step. That some other task could overtake between two hands adds no outcome, since that
+/// task could have arrived first.
+struct HandedOver<'a>(&'a Lock);
+
+impl Awaited for HandedOver<'_> {
+    type Value = ();
+
+    fn poll(&self, waiter: TaskId) -> Option<()> {
+        if self.0.provider() == Some(waiter) {
+            return Some(());
+        }
+        self.0.object.line_up(waiter);
+        None
+    }
+
+    fn is_there(&self) -> bool {
+        false
+    }
+
+    fn object(&self) -> Object {
+        self.0.object
     }
 }
 
@@ -130,11 +196,8 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        let lock = &self.mutex.lock;
-        // Before the unlock: after it, this would wipe out the next holder.
-        lock.holder.store(0, Ordering::Relaxed);
         // SAFETY: the guard holds the lock and is gone after this.
-        unsafe { lock.raw.unlock() }
+        unsafe { self.mutex.lock.unlock() }
     }
 }
 

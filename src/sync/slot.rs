@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::platform::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::platform::{Bug, UnsafeCell, seeded};
-use crate::wait::TaskId;
+use crate::wait::{Awaited, Kind, Object, Op, Stamp, TaskId};
 
 /// The states of a slot.
 ///
@@ -45,7 +45,8 @@ struct Shared<V> {
     /// Who settles it, as a word; 0 once that is decided.
     provider: AtomicU64,
     waiter: AtomicU64,
-    value: UnsafeCell<Option<Settled<V>>>,
+    object: Object,
+    value: UnsafeCell<Option<(Settled<V>, Stamp)>>,
     then: UnsafeCell<Option<Then<V>>>,
 }
 
@@ -60,12 +61,13 @@ pub(crate) struct Setter<V>(Option<Arc<Shared<V>>>);
 /// The half that waits.
 pub(crate) struct Reader<V>(Arc<Shared<V>>);
 
-/// A slot that `provider` settles.
-pub(crate) fn slot<V>(provider: TaskId) -> (Setter<V>, Reader<V>) {
+/// A slot that `provider` settles, or anybody.
+pub(crate) fn slot<V>(provider: Option<TaskId>) -> (Setter<V>, Reader<V>) {
     let shared = Arc::new(Shared {
         state: AtomicUsize::new(state::EMPTY),
-        provider: AtomicU64::new(provider.word()),
+        provider: AtomicU64::new(provider.map_or(0, TaskId::word)),
         waiter: AtomicU64::new(0),
+        object: Object::new(),
         value: UnsafeCell::new(None),
         then: UnsafeCell::new(None),
     });
@@ -94,12 +96,13 @@ impl<V> Drop for Setter<V> {
 
 impl<V> Shared<V> {
     fn settle(&self, value: Settled<V>) {
+        self.object.step(Op::unasked("settle"), Kind::Settle);
         if seeded(Bug::WakeBeforePublish) && self.state.load(Ordering::Acquire) == state::PARKED {
             self.wake();
             self.state.store(state::EMPTY, Ordering::Release);
         }
         // SAFETY: there is one setter, it settles once, and the reader keeps off until it reads DONE.
-        self.value.with_mut(|place| unsafe { *place = Some(value) });
+        self.value.with_mut(|place| unsafe { *place = Some((value, Stamp::here())) });
         // Before the reader can go on: one that is about to be woken is not waiting for this task.
         self.provider.store(0, Ordering::Relaxed);
         match self.state.swap(state::DONE, Ordering::AcqRel) {
@@ -125,17 +128,19 @@ impl<V> Shared<V> {
         // SAFETY: DONE was read with Acquire, so the value is there and the setter is through with it; there
         // is one reader, or the setter stands in for it under CHAINED.
         let value = self.value.with_mut(|place| unsafe { (*place).take() });
-        value.expect("a slot is taken once")
+        let (value, settled) = value.expect("a slot is taken once");
+        settled.witness();
+        value
     }
 }
 
-impl<V> Reader<V> {
-    /// The value if it is there; if not, `waiter` is unparked when it is. Call it again after that.
-    ///
+impl<V> Awaited for Reader<V> {
+    type Value = Settled<V>;
+
     /// # Panics
     ///
     /// After it has returned the value.
-    pub(crate) fn poll(&self, waiter: TaskId) -> Option<Settled<V>> {
+    fn poll(&self, waiter: TaskId) -> Option<Settled<V>> {
         let shared = &*self.0;
         let mut now = shared.state.load(Ordering::Acquire);
         if now == state::EMPTY {
@@ -151,9 +156,21 @@ impl<V> Reader<V> {
         (now == state::DONE).then(|| shared.take())
     }
 
+    fn is_there(&self) -> bool {
+        self.0.state.load(Ordering::Acquire) == state::DONE
+    }
+
+    fn object(&self) -> Object {
+        self.0.object
+    }
+}
+
+impl<V> Reader<V> {
     /// Calls `then` with the value: by the setter as soon as it is there, or here and now.
     pub(crate) fn then(self, then: impl FnOnce(Settled<V>) + Send + 'static) {
         let shared = &*self.0;
+        shared.object.observe();
+        shared.object.step(Op::unasked("then"), Kind::Look);
         // SAFETY: the reader alone writes it, before CHAINED lets the setter read it.
         shared.then.with_mut(|place| unsafe { *place = Some(Box::new(then)) });
         let chained =
@@ -165,9 +182,11 @@ impl<V> Reader<V> {
         }
     }
 
-    /// Whether the value is there.
+    /// Whether the value is there, for somebody who goes on in either case.
     pub(crate) fn is_settled(&self) -> bool {
-        self.0.state.load(Ordering::Acquire) == state::DONE
+        self.0.object.observe();
+        self.0.object.step(Op::unasked("is settled?"), Kind::Look);
+        self.is_there()
     }
 
     /// Who settles it, until that is done.
@@ -178,6 +197,6 @@ impl<V> Reader<V> {
 
 impl<V> fmt::Debug for Reader<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("settled", &self.is_settled()).finish_non_exhaustive()
+        f.debug_struct("Reader").field("settled", &self.is_there()).finish_non_exhaustive()
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 
 use super::slot::{Abandoned, Reader, slot};
-use crate::platform;
-use crate::wait::{self, Deadlock, IntoOp, Request, Resource, Task, TaskId};
+use crate::wait::{self, Deadlock, IntoOp, Local, Request, Resource, Task, TaskId};
 
 /// Starts a thread of this name that acts on behalf of whatever the calling task acts for.
 ///
@@ -24,14 +24,13 @@ pub fn spawn<R: Send + 'static>(
     body: impl FnOnce() -> R + Send + 'static,
 ) -> io::Result<JoinHandle<R>> {
     let task = Task::new(&format!("thread `{name}`"));
-    let (setter, result) = slot(task.id());
+    let (setter, result) = slot(Some(task.id()));
     let lineage = wait::current().lineage.borrow().clone();
-    platform::spawn(name.to_owned(), move || {
-        task.run(|me| {
-            *me.lineage.borrow_mut() = lineage;
-            setter.set(catch_unwind(AssertUnwindSafe(body)));
-        });
-    })?;
+    let body = move |me: &Rc<Local>| {
+        *me.lineage.borrow_mut() = lineage;
+        setter.set(catch_unwind(AssertUnwindSafe(body)));
+    };
+    task.start(|| name.to_owned(), body)?;
     Ok(JoinHandle { name: name.to_owned(), result })
 }
 
@@ -57,9 +56,7 @@ impl<R: Send> JoinHandle<R> {
     /// Until the closure has ended; the edge leads to the thread.
     #[track_caller]
     pub fn join(self) -> Result<R, Deadlock> {
-        let result = wait::door(Request::new(&self, "join".into_op()), |inside| {
-            inside.until(|me| self.result.poll(me))
-        })?;
+        let result = wait::door(Request::new(&self, "join".into_op()), |inside| inside.until(&self.result))?;
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(panic)) => resume_unwind(panic),

@@ -17,8 +17,9 @@ use super::deadlock::{self, Deadlock, Hop};
 use super::graph::{self, Cycle};
 use super::lineage::Activation;
 use super::op::Op;
-use super::registry::{self, Live, Look};
+use super::registry::{self, Live, Look, Seen};
 use super::resource::Resource;
+use super::scheduler::{self, Access, Kind, Object};
 use super::task::{self, Local, Manner, Server, TaskId};
 use crate::platform::atomic::{Ordering, fence};
 use crate::platform::{Bug, UnsafeCell, seeded};
@@ -35,12 +36,25 @@ pub(crate) struct Request<'a> {
     pub(crate) manner: Option<Manner>,
     /// Whether the task can run something else meanwhile: it blocks by [`Inside::until`].
     pub(crate) can_serve: bool,
+    /// As what an explorer sees the wait come.
+    pub(crate) arrival: Arrival,
+}
+
+/// As what an explorer sees a wait come. The arrival is the step; that the wait is granted later is a
+/// consequence.
+pub(crate) enum Arrival {
+    /// It touches nothing that others could race for.
+    Alone,
+    /// With what the caller hands over, or with its place in a line.
+    As(Access),
+    /// The caller has taken the step already.
+    Made,
 }
 
 impl<'a> Request<'a> {
     /// A wait as its task makes them.
     pub(crate) fn new(resource: &'a dyn Resource, op: Op) -> Self {
-        Self { resource, op, awaits: None, manner: None, can_serve: true }
+        Self { resource, op, awaits: None, manner: None, can_serve: true, arrival: Arrival::Alone }
     }
 }
 
@@ -79,6 +93,14 @@ pub(crate) fn door<R, E: From<Deadlock>>(
     request: Request<'_>,
     then: impl FnOnce(&Inside<'_>) -> Result<R, E>,
 ) -> Result<R, E> {
+    match request.arrival {
+        Arrival::Alone => scheduler::step(request.op, None, Some(request.resource)),
+        Arrival::As(access) => scheduler::step(request.op, Some(access), Some(request.resource)),
+        Arrival::Made => {}
+    }
+    if scheduler::is_ending() {
+        return Err(Deadlock::ended().into());
+    }
     let me = task::current();
     let manner = request.manner.unwrap_or(me.manner.get());
     let serves = manner == Manner::Serving && request.can_serve;
@@ -94,7 +116,7 @@ pub(crate) fn door<R, E: From<Deadlock>>(
     // Declared after the wait, so that on every way out the edge is gone before the record is.
     let inside = Inside { me: &me, wait: &wait, server };
     enter(&me, &wait)?;
-    let _awaited = Awaited::new(&me, request.awaits);
+    let _activated = Activated::new(&me, request.awaits);
     then(&inside)
 }
 
@@ -106,11 +128,18 @@ fn enter(me: &Local, wait: &Wait<'_>) -> Result<(), Deadlock> {
     }
     // The provider of one's own wait can be asked without a look, and nearly always it runs.
     let live = wait.resource.provider().is_none_or(|provider| !registry::seems_to_wait(provider));
-    if live || !wait.judged || seeded(Bug::DetectorOff) {
+    if live || seeded(Bug::DetectorOff) {
+        return Ok(());
+    }
+    if !wait.judged {
+        // Nobody is told, except the explorer.
+        if scheduler::is_explored() {
+            registry::look(|look| drop(judge(look, me.id, false)));
+        }
         return Ok(());
     }
     let deadlock = registry::look(|look| {
-        let deadlock = judge(look, me.id)?;
+        let deadlock = judge(look, me.id, true)?;
         look.withdraw(&me.record);
         Some(deadlock)
     });
@@ -123,13 +152,14 @@ fn enter(me: &Local, wait: &Wait<'_>) -> Result<(), Deadlock> {
     }
 }
 
-/// Whether `me` closes a cycle that no serving owner can open.
-fn judge(look: &Look, me: TaskId) -> Option<Deadlock> {
-    let graph = Live(look);
+/// Whether `me` closes a cycle that no serving owner can open; of judged waits, or of any.
+fn judge(look: &Look, me: TaskId, judged: bool) -> Option<Deadlock> {
+    let graph = Live { look, judged };
     let cycle = graph::chase(&graph, me)?;
     if !seeded(Bug::ForwardOnly) && !graph::confirm(&graph, &cycle) {
         return None;
     }
+    scheduler::closes(cycle[1..].iter().map(|step| step.task));
     if !seeded(Bug::IgnoreServing) && hand_over(&cycle) {
         return None;
     }
@@ -148,14 +178,22 @@ fn judge(look: &Look, me: TaskId) -> Option<Deadlock> {
                 .and_then(|during| wait.resource.remark(during)),
         }
     });
-    Some(Deadlock::new(hops.collect()))
+    let deadlock = Deadlock::new(hops.collect());
+    scheduler::deadlock(&deadlock, judged);
+    Some(deadlock)
 }
+
+type Step<'a> = graph::Step<TaskId, Seen<'a>>;
 
 /// A cycle through the queue of an owner that serves is not a deadlock but the news that a job there is
 /// needed. Tells that owner; `false` if there is none.
 fn hand_over(cycle: &Cycle<Live<'_>>) -> bool {
     let next = cycle.iter().cycle().skip(1);
-    cycle.iter().zip(next).any(|(step, provider)| provider.wait.0.serves && step.wait.0.resource.hand_over())
+    let handed = |(step, provider): &(&Step<'_>, &Step<'_>)| {
+        provider.wait.0.serves && step.wait.0.resource.hand_over()
+    };
+    let found = cycle.iter().zip(next).find(handed);
+    found.inspect(|(step, _)| scheduler::needs(step.provider)).is_some()
 }
 
 /// Past the door: the edge is published until this is dropped.
@@ -165,23 +203,49 @@ pub(crate) struct Inside<'a> {
     server: Option<Rc<dyn Server>>,
 }
 
+/// What a task waits for inside, as a question that can be asked again and again.
+pub(crate) trait Awaited {
+    /// What the wait returns.
+    type Value;
+
+    /// What was waited for, if it is there; if not, `waiter` is unparked when it is worth another try.
+    fn poll(&self, waiter: TaskId) -> Option<Self::Value>;
+
+    /// Whether it is there.
+    fn is_there(&self) -> bool;
+
+    /// What the others touch when it comes.
+    fn object(&self) -> Object;
+}
+
 impl Inside<'_> {
-    /// Blocks until `poll` has something. `poll` sees to it that this task is unparked when it is worth
-    /// another try. Meanwhile a task that serves runs the jobs of the awaited work.
+    /// Blocks until `awaited` is there. Meanwhile a task that serves runs the jobs of the awaited work.
     ///
     /// # Errors
     ///
     /// After a served job the task waits anew, and that wait may close a cycle.
-    pub(crate) fn until<V>(&self, mut poll: impl FnMut(TaskId) -> Option<V>) -> Result<V, Deadlock> {
+    pub(crate) fn until<A: Awaited>(&self, awaited: &A) -> Result<A::Value, Deadlock> {
+        let server = self.server.as_deref();
         loop {
-            if let Some(value) = poll(self.me.id) {
+            if let Some(server) = server.filter(|_| scheduler::is_explored()) {
+                self.before_a_look(awaited, server);
+            }
+            if let Some(value) = awaited.poll(self.me.id) {
                 return Ok(value);
             }
-            let server = self.server.as_deref();
             match server.filter(|server| server.has_job(&self.me.awaited.borrow())) {
                 Some(server) => self.serve(server)?,
-                None => self.me.park(),
+                None => self.me.park()?,
             }
+        }
+    }
+
+    /// A task that serves does one thing if its wait is over and another if there is a job for it, so when it
+    /// looks is a step: as soon as there is something to see.
+    fn before_a_look<A: Awaited>(&self, awaited: &A, server: &dyn Server) {
+        awaited.object().observe();
+        if awaited.is_there() || server.has_job(&self.me.awaited.borrow()) {
+            awaited.object().step(self.wait.op, Kind::Look);
         }
     }
 
@@ -196,6 +260,7 @@ impl Inside<'_> {
         // A copy, since the job's own waits add to the list.
         let awaited = self.me.awaited.borrow().clone();
         server.run_job(&awaited);
+        scheduler::step(self.wait.op, None, Some(self.wait.resource));
         enter(self.me, self.wait)
     }
 }
@@ -207,16 +272,16 @@ impl Drop for Inside<'_> {
 }
 
 /// The activations awaited on this task's stack, one more of them while this lives.
-struct Awaited<'a>(&'a Local, bool);
+struct Activated<'a>(&'a Local, bool);
 
-impl<'a> Awaited<'a> {
+impl<'a> Activated<'a> {
     fn new(me: &'a Local, activation: Option<Activation>) -> Self {
         me.awaited.borrow_mut().extend(activation);
         Self(me, activation.is_some())
     }
 }
 
-impl Drop for Awaited<'_> {
+impl Drop for Activated<'_> {
     fn drop(&mut self) {
         if self.1 {
             self.0.awaited.borrow_mut().pop();

@@ -7,6 +7,7 @@
 //! | `task.rs` | who waits |
 //! | `resource.rs` | what for, and who provides it |
 //! | `graph.rs` | the wait-for graph as pure data: is there a cycle through this task? |
+//! | `scheduler.rs` | how an explorer takes the door over |
 //! | `registry.rs` | all tasks, and the lock under which they are judged |
 //! | `door.rs` | publish, look, block, leave: every wait of this crate goes through it |
 //! | `deadlock.rs` | the error that carries the whole cycle |
@@ -23,13 +24,23 @@ mod lineage;
 pub(crate) mod op;
 mod registry;
 mod resource;
+mod scheduler;
 mod task;
 
 pub use deadlock::{Deadlock, Hop, on_deadlock};
 pub use op::{IntoOp, Op, Site};
 pub use registry::{Waiting, waiting_tasks};
 
-pub(crate) use door::{Request, door};
+pub(crate) use door::{Arrival, Awaited, Inside, Request, door};
 pub(crate) use lineage::{Activation, Lineage};
 pub(crate) use resource::Resource;
-pub(crate) use task::{Local, Manner, Scope, Server, Task, TaskId, current};
+pub(crate) use scheduler::{Access, Kind, Object, Stamp, StampCell, is_explored};
+pub(crate) use task::{Local, Manner, Scope, Server, Task, TaskId, Thread, current};
+
+/// What the explorer needs of this room.
+#[cfg(feature = "explore")]
+pub(crate) mod explored {
+    pub(crate) use super::registry::{leads_through, name as name_of, waits_of};
+    pub(crate) use super::scheduler::{Scheduler, Step, while_active};
+    pub(crate) use super::task::Held;
+}

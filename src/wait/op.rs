@@ -56,6 +56,11 @@ impl Op {
         Self { label, site: Location::caller().into() }
     }
 
+    /// An operation that no line of the program asked for by itself.
+    pub(crate) const fn unasked(label: &'static str) -> Self {
+        Self { label, site: Site { file: "", line: 0, column: 0 } }
+    }
+
     /// An operation asked for elsewhere, such as on a line of a script.
     #[must_use]
     pub const fn at(label: &'static str, site: Site) -> Self {

@@ -68,7 +68,8 @@ pub(super) fn record(id: TaskId) -> Option<Record<TaskRecord>> {
     (record.generation.load(Std::Relaxed) == id.generation()).then_some(record)
 }
 
-fn name(id: TaskId) -> String {
+/// What a task is called.
+pub(crate) fn name(id: TaskId) -> String {
     record(id).map_or_else(
         || "a task that ended".into(),
         |record| record.name.lock().unwrap_or_else(PoisonError::into_inner).to_string(),
@@ -136,6 +137,18 @@ impl Look {
         Some(wait)
     }
 
+    /// The wait that a task is in, in words.
+    fn describe(&self, record: &TaskRecord, id: TaskId) -> Option<Waiting> {
+        let wait = self.wait_of(record)?;
+        Some(Waiting {
+            task: self.name(id),
+            waits_for: wait.resource.name(),
+            held_by: wait.resource.provider().map(|provider| self.name(provider)),
+            op: wait.op,
+            during: wait.during,
+        })
+    }
+
     /// The name of a task.
     pub(super) fn name(&self, id: TaskId) -> String {
         name(id)
@@ -157,8 +170,11 @@ impl PartialEq for Seen<'_> {
     }
 }
 
-/// The live program as a graph.
-pub(super) struct Live<'a>(pub(super) &'a Look);
+/// The live program as a graph: of the judged waits, or of all.
+pub(super) struct Live<'a> {
+    pub(super) look: &'a Look,
+    pub(super) judged: bool,
+}
 
 impl<'a> WaitFor for Live<'a> {
     type Task = TaskId;
@@ -166,7 +182,7 @@ impl<'a> WaitFor for Live<'a> {
 
     fn waiting(&self, task: TaskId) -> Option<Seen<'a>> {
         let record = record(task)?;
-        self.0.wait_of(&record).filter(|wait| wait.judged).map(Seen)
+        self.look.wait_of(&record).filter(|wait| wait.judged || !self.judged).map(Seen)
     }
 
     fn provider(&self, wait: Seen<'a>) -> Option<TaskId> {
@@ -201,16 +217,39 @@ pub fn waiting_tasks() -> Vec<Waiting> {
         (0..REGISTRY.tasks.used())
             .filter_map(|index| {
                 let record = REGISTRY.tasks.at(index);
-                let wait = look.wait_of(&record)?;
-                let id = TaskId::new(index, record.generation.load(Std::Relaxed));
-                Some(Waiting {
-                    task: look.name(id),
-                    waits_for: wait.resource.name(),
-                    held_by: wait.resource.provider().map(|provider| look.name(provider)),
-                    op: wait.op,
-                    during: wait.during,
-                })
+                look.describe(&record, TaskId::new(index, record.generation.load(Std::Relaxed)))
             })
             .collect()
+    })
+}
+
+/// The same of these tasks only, each with its number.
+#[cfg(feature = "explore")]
+pub(crate) fn waits_of(tasks: &[TaskId]) -> Vec<(TaskId, Waiting)> {
+    look(|look| {
+        let waits = tasks.iter().filter_map(|id| {
+            let record = record(*id)?;
+            Some((*id, look.describe(&record, *id)?))
+        });
+        waits.collect()
+    })
+}
+
+/// Whether a wait of `me` for `resource` would close a cycle, and one of the tasks in between is as `wanted`.
+#[cfg(feature = "explore")]
+pub(crate) fn leads_through(
+    me: TaskId,
+    resource: &dyn super::Resource,
+    wanted: impl Fn(TaskId) -> bool,
+) -> bool {
+    let Some(first) = resource.provider().filter(|first| seems_to_wait(*first)) else { return false };
+    look(|look| {
+        let graph = Live { look, judged: false };
+        let next = |task: &TaskId| graph.provider(graph.waiting(*task)?);
+        // A chain of distinct tasks is no longer than all of them; a tail into a foreign cycle ends there.
+        let most = REGISTRY.tasks.used() as usize;
+        let chain: Vec<_> = std::iter::successors(Some(first), next).take(most).collect();
+        let home = chain.iter().position(|task| *task == me);
+        home.is_some_and(|home| chain[..home].iter().any(|task| wanted(*task)))
     })
 }

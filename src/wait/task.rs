@@ -10,9 +10,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use super::deadlock::Deadlock;
 use super::lineage::{Activation, Lineage};
 use super::op::Op;
 use super::registry;
+use super::scheduler;
 use crate::platform::{self, AtThreadExit, Parker, atomic};
 
 /// The number of a task: never used again for another, though its record is.
@@ -24,7 +26,7 @@ impl TaskId {
         Self((u64::from(generation) << 32) | (u64::from(index) + 1))
     }
 
-    pub(super) fn index(self) -> u32 {
+    pub(crate) fn index(self) -> u32 {
         (self.0 as u32) - 1
     }
 
@@ -44,6 +46,9 @@ impl TaskId {
 
     /// Wakes the task if it is parked, or the next time it parks.
     pub(crate) fn unpark(self) {
+        if scheduler::unpark(self) {
+            return;
+        }
         if let Some(record) = registry::record(self) {
             record.parker.unpark();
         }
@@ -141,8 +146,17 @@ impl Local {
     }
 
     /// Blocks until somebody unparks this task; a leftover unpark counts.
-    pub(crate) fn park(&self) {
-        self.record.parker.park();
+    ///
+    /// # Errors
+    ///
+    /// Inside an exploration, if the execution comes to its end.
+    pub(crate) fn park(&self) -> Result<(), Deadlock> {
+        if !scheduler::park() {
+            self.record.parker.park();
+        } else if scheduler::is_ending() {
+            return Err(Deadlock::ended());
+        }
+        Ok(())
     }
 
     /// Runs `body` on behalf of `lineage`, inside `scope`.
@@ -180,6 +194,22 @@ impl Task {
         self.0.expect("a task that is not being run has its number")
     }
 
+    /// Starts a thread of this name, or a coroutine of an explorer, that is this task and runs `body`.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no thread to give; `body` was dropped.
+    pub(crate) fn start(
+        self,
+        thread: impl FnOnce() -> String,
+        body: impl FnOnce(&Rc<Local>) + Send + 'static,
+    ) -> std::io::Result<Thread> {
+        match scheduler::spawn(self.id(), move || self.run(|me| body(me))) {
+            Ok(()) => Ok(Thread(None)),
+            Err(run) => platform::spawn(thread(), run).map(|thread| Thread(Some(thread))),
+        }
+    }
+
     /// Makes the calling thread this task for as long as `body` runs.
     pub(crate) fn run<R>(mut self, body: impl FnOnce(&Rc<Local>) -> R) -> R {
         let local = Rc::new(Local::new(self.0.take().expect("a task runs once")));
@@ -202,6 +232,32 @@ impl Drop for Task {
         if let Some(id) = self.0.take() {
             registry::retire(id);
         }
+    }
+}
+
+/// A thread that was started for a task. Dropped, it is left to itself.
+pub(crate) struct Thread(Option<platform::JoinHandle>);
+
+impl Thread {
+    /// Waits for the thread to be gone. Its task has nothing left to do that could wait for the caller.
+    pub(crate) fn join(self) {
+        if let Some(thread) = self.0 {
+            // How the task ended is told elsewhere.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the current task of a thread is, while the thread is another: a coroutine takes its own with it.
+#[cfg(feature = "explore")]
+#[derive(Default)]
+pub(crate) struct Held(Option<Rc<Local>>);
+
+#[cfg(feature = "explore")]
+impl Held {
+    /// Exchanges the thread's current task for the one that is held.
+    pub(crate) fn exchange(&mut self) {
+        CURRENT.with(|current| std::mem::swap(&mut *current.borrow_mut(), &mut self.0));
     }
 }
 

@@ -1,0 +1,93 @@
+//! Which steps depend on each other: the one table that decides what is explored.
+//!
+//! Two steps are independent if, from every state in which both are next, both orders lead to the same state
+//! and neither changes what the other is. Then one order stands for both. A pair that is missing here loses
+//! behaviours; a pair too many only costs executions. Steps on different objects are always independent, but
+//! for one rule that the table cannot hold: an arrival that closes a cycle, and is told so, depends on the
+//! arrivals of the cycle (see `search.rs`).
+//!
+//! | object | steps | depend, because | independent, because |
+//! | --- | --- | --- | --- |
+//! | mailbox | post, keep | each other: the queue has an order | |
+//! | | close | post, owe: they are refused after it; close: the end has happened after the first | keep: it is accepted either way |
+//! | | owe | close | post, keep, owe: a count |
+//! | | is closed? | close | all else: it sees nothing of them |
+//! | queue | push | push: order; try: it may find the item | pop: the n-th to wait gets the n-th item |
+//! | | pop | pop: order; try: it may find nothing left | push |
+//! | | try | all: it sees whether there is an item | |
+//! | lock | lock | lock: order of the line; try: it may find the lock taken | unlock: the line is served in its order |
+//! | | try | all: it sees whether the lock is free | |
+//! | | unlock | try | lock, unlock |
+//! | slot | settle | look: it sees whether the value is there | (settle: there is one) |
+//! | | look | settle | look: one reader |
+//! | atomic | load | store | load |
+//! | | store | load, store (and every operation that reads and writes) | |
+//!
+//! Recorded and not scheduled, since nobody can tell when they happen: the pop of a mailbox (one consumer),
+//! the reply of a call (one waiter, which does nothing else), a join, a spawn. They pass clocks on and are no
+//! steps. `settle` and `unlock` are such too, until somebody looks (a `then`, an `is_finished`, a serving wait; a
+//! `try_lock`); and so is every step on an object that one task alone touches. The first execution in which
+//! that changes starts the search anew, with those steps in it: see `names.rs`.
+
+use crate::wait::Kind;
+
+/// A step, as far as dependence goes: an object, and what is done to it. Object 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Touch {
+    pub(super) object: u32,
+    pub(super) kind: Kind,
+}
+
+impl Touch {
+    /// A step that touches nothing others could race for.
+    pub(super) const NOTHING: Self = Self { object: 0, kind: Kind::Load };
+}
+
+/// Whether the order of two steps on one object can be told.
+const fn conflict(a: Kind, b: Kind) -> bool {
+    use Kind::*;
+    matches!(
+        (a, b),
+        (Post | Keep, Post | Keep)
+            | (Close, Post | Owe | Close | IsClosed)
+            | (Post | Owe | IsClosed, Close)
+            | (Push, Push | TryPop)
+            | (Pop, Pop | TryPop)
+            | (TryPop, Push | Pop | TryPop)
+            | (Lock, Lock | TryLock)
+            | (TryLock, Lock | TryLock | Unlock)
+            | (Unlock, TryLock)
+            | (Settle, Look)
+            | (Look, Settle)
+            | (Load, Store)
+            | (Store, Load | Store)
+    )
+}
+
+/// Whether the two steps depend on each other.
+#[inline]
+pub(super) fn depend(a: Touch, b: Touch) -> bool {
+    a.object == b.object
+        && a.object != 0
+        && conflict(a.kind, b.kind)
+        && !super::mutants::forgets(a.kind, b.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dependence_has_no_direction() {
+        use Kind::*;
+        let kinds = [
+            Post, Keep, Owe, Close, IsClosed, Push, Pop, TryPop, Lock, TryLock, Unlock, Settle, Look, Load,
+            Store,
+        ];
+        for a in kinds {
+            for b in kinds {
+                assert_eq!(conflict(a, b), conflict(b, a), "{a:?} and {b:?}");
+            }
+        }
+    }
+}

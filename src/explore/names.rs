@@ -1,0 +1,103 @@
+//! Names of tasks and objects that do not depend on the schedule, and which objects need steps at all.
+//!
+//! A task is known by the task that started it and how many that one had started before; an object by the task
+//! that made it, likewise. So the same thing has the same name in every execution, in whatever order things
+//! happen.
+//!
+//! An object that one task alone touches needs no steps, and some steps can be told apart only by somebody who
+//! looks. Neither is known beforehand. The search begins as if there were no such thing, and every execution
+//! reports what it found: the first that finds something new makes the search start again. Nothing is missed.
+//! Until somebody second touches the object, or somebody looks, the search is one of a program in which nobody
+//! does; it is complete for that program, so it comes to the execution where somebody does.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::clock::TASKS;
+
+/// What is known of an object.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Known {
+    /// Who touched it first, plus one.
+    pub(super) first: u8,
+    /// Somebody else did too.
+    pub(super) shared: bool,
+    /// Somebody looks.
+    pub(super) observed: bool,
+}
+
+/// Everything that the workers of one exploration call by the same name.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    tasks: Mutex<HashMap<(u8, u32), u8>>,
+    objects: Mutex<HashMap<u32, Known>>,
+    changed: AtomicBool,
+}
+
+impl Names {
+    /// The number of the `nth` task that `parent` starts; 0 is the first task of all.
+    pub(super) fn task(&self, parent: u8, nth: u32) -> u8 {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = tasks.len() + 1;
+        let number = *tasks.entry((parent, nth)).or_insert(next.min(TASKS) as u8);
+        assert!(
+            (number as usize) < TASKS,
+            "an exploration can tell {TASKS} tasks apart, and this program starts more"
+        );
+        number
+    }
+
+    /// What is known of an object, now that `task` touches it.
+    pub(super) fn touched(&self, object: u32, task: u8) -> Known {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = objects.entry(object).or_default();
+        let seen = *known;
+        match known.first {
+            0 => known.first = task + 1,
+            first if first != task + 1 && !known.shared => {
+                known.shared = true;
+                self.changed.store(true, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        Known { first: known.first, ..seen }
+    }
+
+    /// All objects that have steps they would not have by themselves.
+    pub(super) fn known(&self) -> Vec<(u32, Known)> {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = objects.iter().filter(|(_, known)| known.shared || known.observed);
+        let mut found: Vec<_> = found.map(|(object, known)| (*object, *known)).collect();
+        found.sort_unstable_by_key(|(object, _)| *object);
+        found
+    }
+
+    /// As if all this had been found out before.
+    pub(super) fn remember(&self, known: &[(u32, Known)]) {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).extend(known.iter().copied());
+    }
+
+    /// Whether something was found out since [`begin_anew`](Self::begin_anew).
+    pub(super) fn changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
+    }
+
+    /// What was found out is taken into account from now on.
+    pub(super) fn begin_anew(&self) {
+        self.changed.store(false, Ordering::Relaxed);
+    }
+
+    /// Somebody looks at this one.
+    pub(super) fn observe(&self, object: u32) {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).entry(object).or_default().observed =
+            true;
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Somebody second touches this one.
+    pub(super) fn share(&self, object: u32) {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).entry(object).or_default().shared = true;
+        self.changed.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,392 @@
+//! Optimal dynamic partial order reduction: one execution for each class, and none that leads nowhere.
+//!
+//! The algorithm is that of P. Abdulla, S. Aronis, B. Jonsson and K. Sagonas, "Source Sets: A Foundation for
+//! Optimal Dynamic Partial Order Reduction", JACM 64(4), 2017, with two differences. Steps are arrivals and are
+//! always enabled, so a race is never between a step and one that it enables. And at the end of an execution the
+//! races of *all* its pairs are reversed, those of the replayed prefix too: what comes after a race is part of
+//! the sequence that reverses it, and it is different in each execution. (Reversing only the races of new
+//! events loses classes, rarely.)
+//!
+//! Every node of the path knows the steps that are asleep there (what follows them has been explored, up to
+//! their first dependent step) and the branches still to be taken, as an ordered tree of steps. To reverse the
+//! race of events i and j is to take, at the node of i, the sequence v of all that came after i without having
+//! to, and then j. If some sleeper is a weak initial of v, the reversal has been explored; else v is inserted into
+//! the tree: down where a branch is a weak initial of what is left of it, otherwise as a branch to the right.
+//!
+//! **A cycle.** An arrival that closes a cycle of waits and is told so depends on the arrivals of that cycle,
+//! though they are at other objects: in another order another of them would be the victim. So it is ordered after
+//! them and races with them, and a sleeper whose arrival would now close a cycle through the step just taken
+//! wakes.
+
+use super::clock::Clock;
+use super::dependence::{Touch, depend};
+use super::execution::{Execution, Guide, NONE};
+use super::mutants::{self, Mutant};
+use crate::wait::Kind;
+
+/// A step of a task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Move {
+    pub(super) task: u8,
+    pub(super) touch: Touch,
+}
+
+/// A step that was taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Event {
+    pub(super) step: Move,
+    /// The how manieth of its task.
+    pub(super) nth: i16,
+    /// What has happened when it has.
+    pub(super) clock: Clock,
+    /// The event before it on the same object.
+    previous: u32,
+}
+
+/// A branch to take, and what to take after it.
+#[derive(Clone, Debug)]
+pub(super) struct Branch {
+    pub(super) step: Move,
+    pub(super) then: Vec<Branch>,
+}
+
+impl Branch {
+    /// A sequence as a tree that does not branch.
+    pub(super) fn chain(steps: impl DoubleEndedIterator<Item = Move>) -> Vec<Self> {
+        steps.rev().fold(Vec::new(), |then, step| vec![Self { step, then }])
+    }
+}
+
+/// The state before a step of the path, and the step.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) event: Event,
+    pub(super) sleep: Vec<Move>,
+    /// The first is being taken.
+    branches: Vec<Branch>,
+    /// Events that this one is in a race with.
+    races: Vec<u32>,
+    /// Tasks whose next step depends on this one by a cycle.
+    disturbs: u32,
+}
+
+/// Which step a free choice takes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum First {
+    /// That of the lowest task.
+    #[default]
+    Lowest,
+    /// One of the same task again.
+    #[cfg_attr(not(test), allow(dead_code))]
+    Same,
+    /// That of the highest task.
+    #[cfg_attr(not(test), allow(dead_code))]
+    Highest,
+}
+
+/// A program that does not do the same thing twice.
+#[derive(Clone, Debug)]
+pub(super) struct Parted {
+    /// The step at which.
+    pub(super) step: usize,
+    pub(super) expected: Move,
+    pub(super) found: Option<Move>,
+}
+
+/// The path that is explored, and what is still to be explored beside it.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) nodes: Vec<Node>,
+    first: First,
+    /// How many steps of the path are given.
+    given: usize,
+    /// The first node that the next execution makes or leaves anew.
+    fresh: usize,
+    /// How many steps the execution that is going on has taken.
+    depth: usize,
+    last: u8,
+    limit: usize,
+    /// Steps that are asleep at the nodes of an item of work, besides those the path itself puts to sleep.
+    left: Vec<Vec<Move>>,
+    pub(super) asleep: bool,
+    pub(super) too_long: bool,
+    pub(super) parted: Option<Parted>,
+    /// The steps that reverse a race, as places of the path.
+    pub(super) sequence: Vec<usize>,
+}
+
+impl Search {
+    pub(super) fn new(first: First, limit: usize) -> Self {
+        Self {
+            nodes: Vec::new(),
+            first,
+            given: 0,
+            fresh: 0,
+            depth: 0,
+            last: 0,
+            limit,
+            left: Vec::new(),
+            asleep: false,
+            too_long: false,
+            parted: None,
+            sequence: Vec::new(),
+        }
+    }
+
+    /// Begins an item of work: the steps that lead to it, and at each node what is asleep there.
+    pub(super) fn begin(&mut self, path: Vec<Move>, left: Vec<Vec<Move>>) {
+        self.given = 0;
+        self.fresh = 0;
+        self.left = left;
+        if self.nodes.is_empty() {
+            self.nodes.push(Node::new());
+        }
+        self.nodes[0].branches = Branch::chain(path.into_iter());
+    }
+
+    /// How many steps the last execution took.
+    pub(super) fn len(&self) -> usize {
+        self.depth
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.depth = 0;
+        self.asleep = false;
+        self.too_long = false;
+        self.parted = None;
+    }
+
+    /// The item's own path has been walked: what was asleep along it is in the nodes now.
+    pub(super) fn arrived(&mut self) {
+        self.left.clear();
+    }
+
+    /// Makes the node of a step that is not given.
+    fn enter(&mut self, execution: &Execution, enabled: u32) -> bool {
+        let depth = self.depth;
+        if self.nodes.len() == depth {
+            self.nodes.push(Node::new());
+        }
+        let (before, rest) = self.nodes.split_at_mut(depth);
+        let node = &mut rest[0];
+        node.sleep.clear();
+        if let Some(parent) = before.last_mut() {
+            let taken = parent.event.step;
+            node.sleep.extend(parent.sleep.iter().filter(|sleeper| {
+                sleeper.task != taken.task
+                    && !depend(sleeper.touch, taken.touch)
+                    && parent.disturbs >> sleeper.task & 1 == 0
+            }));
+            node.branches.clear();
+            std::mem::swap(&mut node.branches, &mut parent.branches[0].then);
+        }
+        if let Some(left) = self.left.get(depth) {
+            node.sleep.extend_from_slice(left);
+        }
+        if node.branches.is_empty() {
+            let awake = node.sleep.iter().fold(enabled, |awake, sleeper| awake & !(1 << sleeper.task));
+            if awake == 0 {
+                return false;
+            }
+            let task = match self.first {
+                First::Same if awake >> self.last & 1 == 1 => self.last,
+                First::Highest => 31 - awake.leading_zeros() as u8,
+                _ => awake.trailing_zeros() as u8,
+            };
+            let step = Move { task, touch: execution.pending(task) };
+            node.branches.push(Branch { step, then: Vec::new() });
+        }
+        self.given = depth + 1;
+        true
+    }
+
+    /// Orders the step that is taken among all before it.
+    fn order(&mut self, execution: &Execution, step: Move) {
+        let depth = self.depth;
+        let previous = execution.previous(step.touch.object, depth as u32);
+        let needed_at = execution.needed_at(step.task);
+        if depth < self.fresh {
+            let clock = self.nodes[depth].event.clock;
+            return execution.with_clock(step.task, |now| *now = clock);
+        }
+        let (nth, mut clock) = execution.with_clock(step.task, |clock| (clock.tick(step.task), *clock));
+        let mut races = std::mem::take(&mut self.nodes[depth].races);
+        races.clear();
+        let mut at = previous;
+        while at != NONE {
+            let earlier = &self.nodes[at as usize].event;
+            if depend(earlier.step.touch, step.touch) {
+                self.race(&mut races, &mut clock, step.task, at);
+            }
+            at = self.nodes[at as usize].event.previous;
+        }
+        for at in needed_at {
+            self.race(&mut races, &mut clock, step.task, at);
+        }
+        execution.with_clock(step.task, |now| *now = clock);
+        let node = &mut self.nodes[depth];
+        node.races = races;
+        node.event = Event { step, nth, clock, previous };
+    }
+
+    /// The step depends on the event at `at`; if nothing else orders them, they are in a race.
+    fn race(&self, races: &mut Vec<u32>, clock: &mut Clock, task: u8, at: u32) {
+        let earlier = &self.nodes[at as usize].event;
+        if !clock.knows(earlier.step.task, earlier.nth) {
+            if earlier.step.task != task {
+                races.push(at);
+            }
+            clock.join(&earlier.clock);
+        }
+    }
+
+    /// Whether event `i` has happened before event `j` could.
+    fn before(&self, i: usize, j: usize) -> bool {
+        let earlier = &self.nodes[i].event;
+        self.nodes[j].event.clock.knows(earlier.step.task, earlier.nth)
+    }
+
+    /// Every race of the last execution: the places of its two events.
+    pub(super) fn races(&self) -> Vec<(usize, usize)> {
+        let from = if mutants::is(Mutant::NewRacesOnly) { self.fresh } else { 0 };
+        let of = |j: usize| self.nodes[j].races.iter().map(move |i| (*i as usize, j));
+        (from..self.depth).flat_map(of).collect()
+    }
+
+    /// Makes the sequence that reverses a race of the last execution.
+    pub(super) fn reverse(&mut self, i: usize, j: usize) {
+        let mut sequence = std::mem::take(&mut self.sequence);
+        sequence.clear();
+        sequence.extend((i + 1..self.depth).filter(|k| *k != j && !self.before(i, *k)));
+        sequence.push(j);
+        self.sequence = sequence;
+    }
+
+    /// Whether a step can come first in the sequence, possibly because it does not matter to it: then at which
+    /// place of the sequence it is, if it is in it.
+    pub(super) fn weak_initial(&self, sequence: &[usize], step: Move) -> Option<Option<usize>> {
+        let of_task = sequence.iter().position(|k| self.nodes[*k].event.step.task == step.task);
+        if let Some(place) = of_task {
+            let first = sequence[..place].iter().all(|k| !self.before(*k, sequence[place]));
+            return first.then_some(Some(place));
+        }
+        if mutants::is(Mutant::StricterWeakInitial) {
+            return None;
+        }
+        let independent = sequence.iter().all(|k| {
+            let node = &self.nodes[*k];
+            !depend(node.event.step.touch, step.touch) && node.disturbs >> step.task & 1 == 0
+        });
+        independent.then_some(None)
+    }
+
+    /// Whether what the sequence leads to has been explored from this node already.
+    pub(super) fn is_asleep(&self, at: usize) -> bool {
+        self.nodes[at].sleep.iter().any(|sleeper| self.weak_initial(&self.sequence, *sleeper).is_some())
+    }
+
+    /// Adds the sequence to what is to be explored from this node.
+    pub(super) fn insert(&mut self, at: usize) {
+        if self.is_asleep(at) {
+            return;
+        }
+        let mut branches = std::mem::take(&mut self.nodes[at].branches);
+        let mut sequence = std::mem::take(&mut self.sequence);
+        self.insert_into(&mut branches, 1, &mut sequence);
+        self.nodes[at].branches = branches;
+        self.sequence = sequence;
+    }
+
+    fn insert_into(&self, branches: &mut Vec<Branch>, from: usize, sequence: &mut Vec<usize>) {
+        for branch in &mut branches[from..] {
+            if let Some(place) = self.weak_initial(sequence, branch.step) {
+                if let Some(place) = place {
+                    sequence.remove(place);
+                }
+                // At the end of a sequence that was inserted before, all is explored that follows.
+                if !branch.then.is_empty() && !sequence.is_empty() {
+                    self.insert_into(&mut branch.then, 0, sequence);
+                }
+                return;
+            }
+        }
+        branches.extend(Branch::chain(sequence.iter().map(|k| self.nodes[*k].event.step)));
+    }
+
+    /// Goes back to the last node above `floor` that has a branch left; `false` if none has.
+    pub(super) fn back(&mut self, floor: usize) -> bool {
+        for at in (floor..self.depth).rev() {
+            let node = &mut self.nodes[at];
+            let taken = node.branches.remove(0);
+            if !mutants::is(Mutant::ForgetSleepers) {
+                node.sleep.push(taken.step);
+            }
+            if !node.branches.is_empty() {
+                (self.given, self.fresh) = (at + 1, at);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Guide for Search {
+    fn choose(&mut self, execution: &Execution, enabled: u32) -> Option<u8> {
+        if self.depth >= self.limit {
+            self.too_long = true;
+            return None;
+        }
+        if self.depth >= self.given && !self.enter(execution, enabled) {
+            self.asleep = true;
+            return None;
+        }
+        let expected = self.nodes[self.depth].branches[0].step;
+        let is_enabled = enabled >> expected.task & 1 == 1;
+        let found = is_enabled.then(|| Move { task: expected.task, touch: execution.pending(expected.task) });
+        if found != Some(expected) {
+            self.parted = Some(Parted { step: self.depth, expected, found });
+            return None;
+        }
+        self.order(execution, expected);
+        self.nodes[self.depth].disturbs = match expected.touch.kind {
+            Kind::Look if expected.touch.object != 0 => execution.leading_through(expected.task),
+            _ => 0,
+        };
+        self.depth += 1;
+        self.last = expected.task;
+        Some(expected.task)
+    }
+
+    fn taken(&mut self, execution: &Execution, task: u8) {
+        let at = self.depth - 1;
+        if mutants::is(Mutant::CycleIndependent) {
+            return;
+        }
+        self.nodes[at].disturbs |= execution.disturbed(task);
+        let closed_with = execution.closed_with();
+        if closed_with.is_empty() || at < self.fresh {
+            return;
+        }
+        let mut races = std::mem::take(&mut self.nodes[at].races);
+        let mut clock = self.nodes[at].event.clock;
+        for event in closed_with {
+            self.race(&mut races, &mut clock, task, event);
+        }
+        self.nodes[at].races = races;
+        self.nodes[at].event.clock = clock;
+        execution.with_clock(task, |now| now.join(&clock));
+    }
+}
+
+impl Node {
+    fn new() -> Self {
+        let step = Move { task: 0, touch: Touch::NOTHING };
+        Self {
+            event: Event { step, nth: 0, clock: Clock::ZERO, previous: NONE },
+            sleep: Vec::new(),
+            branches: Vec::new(),
+            races: Vec::new(),
+            disturbs: 0,
+        }
+    }
+}

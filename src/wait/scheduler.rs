@@ -1,0 +1,293 @@
+//! How an explorer takes the door over.
+//!
+//! Inside an exploration (`src/explore/`) every task is a coroutine, and this thread's scheduler decides who
+//! goes on. Production code says three things to it, and nothing at all when there is none:
+//!
+//! - a **step**: "I am about to do this to that object". Who goes first is the scheduler's choice, made here.
+//! - a **wait or a wake**: park, unpark and spawn are the scheduler's.
+//! - a **stamp**: what happened before a value was handed over has happened for whoever takes it.
+//!
+//! Without the feature `explore` there is never a scheduler: the types here are empty and the calls compile to
+//! nothing.
+
+#![allow(unsafe_code)]
+// Without the feature nobody asks.
+#![cfg_attr(not(feature = "explore"), allow(dead_code))]
+
+#[cfg(feature = "explore")]
+use std::cell::Cell;
+
+use super::deadlock::Deadlock;
+use super::op::Op;
+use super::resource::Resource;
+use super::task::TaskId;
+
+/// What a step does to an object. Which of them depend on each other is the explorer's matter: see the table in
+/// `src/explore/dependence.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub(crate) enum Kind {
+    /// A job goes to the end of a mailbox, if it is not closed.
+    Post,
+    /// A promised job goes to the end of a mailbox, closed or not.
+    Keep,
+    /// A job is promised to a mailbox, if it is not closed.
+    Owe,
+    /// A mailbox accepts nothing more.
+    Close,
+    /// Whether a mailbox is closed.
+    IsClosed,
+    /// An item goes into a queue, or to whoever waits longest for one.
+    Push,
+    /// Takes an item of a queue, or a place among those who wait for one.
+    Pop,
+    /// Takes an item of a queue if there is one.
+    TryPop,
+    /// Takes a lock, or a place among those who wait for it.
+    Lock,
+    /// Takes a lock if it is free.
+    TryLock,
+    /// Gives a lock to whoever waits longest, or back.
+    Unlock,
+    /// A value arrives.
+    Settle,
+    /// Somebody looks whether a value has arrived, and does something else if not.
+    Look,
+    /// Reads an atomic.
+    Load,
+    /// Writes an atomic, or reads and writes it.
+    Store,
+}
+
+/// A step's touch on one object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Access {
+    pub(crate) object: u64,
+    pub(crate) kind: Kind,
+}
+
+/// What a task is about to do.
+pub(crate) struct Step<'a> {
+    /// The words for it.
+    pub(crate) op: Op,
+    /// To what; nothing for a step that only waits.
+    pub(crate) access: Option<Access>,
+    /// What the task will wait for, if it has to.
+    pub(crate) towards: Option<&'a dyn Resource>,
+}
+
+/// Decides who goes on. Implemented by the explorer.
+pub(crate) trait Scheduler {
+    /// A name for a new object: the same in every execution in which the same task makes it.
+    fn name(&self) -> u64;
+    /// Whether everything is coming to an end: a wait that can fail is refused.
+    fn is_ending(&self) -> bool;
+    /// Returns when it is the calling task's turn to take the step.
+    fn step(&self, step: &Step<'_>);
+    /// Somebody can see whether the step of this kind came before or after: from now on it is one.
+    fn observe(&self, object: u64);
+    /// Blocks the calling task until it is unparked.
+    fn park(&self);
+    /// Wakes a task, or lets its next park pass.
+    fn unpark(&self, task: TaskId);
+    /// Starts a task.
+    fn spawn(&self, task: TaskId, body: Box<dyn FnOnce() + Send>);
+    /// Everything that has happened for the calling task until now, and in `earlier`.
+    fn stamp(&self, earlier: u32) -> u32;
+    /// All that has happened for the calling task from now on.
+    fn witness(&self, stamp: u32);
+    /// The calling task waits, behind all others, until the object is handed to it.
+    fn line_up(&self, object: u64, task: TaskId);
+    /// The task that has waited longest for the object, which now need not wait any more.
+    fn next_in_line(&self, object: u64) -> Option<TaskId>;
+    /// The calling task's step would have completed a cycle of these tasks' waits.
+    fn closes(&self, cycle: &mut dyn Iterator<Item = TaskId>);
+    /// The calling task's step gave this owner, which serves, work that it did not have.
+    fn needs(&self, owner: TaskId);
+    /// A deadlock was found: returned to the calling task as an error, or else nobody will be told.
+    fn deadlock(&self, deadlock: &Deadlock, returned: bool);
+}
+
+#[cfg(feature = "explore")]
+thread_local! {
+    static ACTIVE: Cell<Option<*const dyn Scheduler>> = const { Cell::new(None) };
+}
+
+/// Asks this thread's scheduler, if there is one.
+#[cfg(feature = "explore")]
+#[inline]
+fn ask<R>(question: impl FnOnce(&dyn Scheduler) -> R) -> Option<R> {
+    let active = ACTIVE.try_with(Cell::get).ok().flatten()?;
+    // SAFETY: `while_active` put it there, from a reference that lives until it takes it away again, and the
+    // coroutines that ask run only in between.
+    Some(question(unsafe { &*active }))
+}
+
+#[cfg(not(feature = "explore"))]
+#[inline(always)]
+fn ask<R>(_: impl FnOnce(&dyn Scheduler) -> R) -> Option<R> {
+    None
+}
+
+/// Makes `scheduler` this thread's for as long as `body` runs.
+#[cfg(feature = "explore")]
+pub(crate) fn while_active<R>(scheduler: &(dyn Scheduler + 'static), body: impl FnOnce() -> R) -> R {
+    /// Takes it away again, on unwinding too.
+    struct Restore(Option<*const dyn Scheduler>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ACTIVE.set(self.0);
+        }
+    }
+    let _restore = Restore(ACTIVE.replace(Some(std::ptr::from_ref(scheduler))));
+    body()
+}
+
+/// Whether this thread's tasks are coroutines of an explorer.
+pub(crate) fn is_explored() -> bool {
+    ask(|_| ()).is_some()
+}
+
+/// Whether a wait that can fail must.
+pub(super) fn is_ending() -> bool {
+    ask(|scheduler| scheduler.is_ending()).unwrap_or(false)
+}
+
+/// Takes a step.
+pub(crate) fn step(op: Op, access: Option<Access>, towards: Option<&dyn Resource>) {
+    ask(|scheduler| scheduler.step(&Step { op, access, towards }));
+}
+
+/// Blocks the calling task, if it is a coroutine.
+pub(super) fn park() -> bool {
+    ask(|scheduler| scheduler.park()).is_some()
+}
+
+/// Wakes a coroutine, if tasks are coroutines.
+pub(super) fn unpark(task: TaskId) -> bool {
+    ask(|scheduler| scheduler.unpark(task)).is_some()
+}
+
+/// Starts a coroutine, if tasks are coroutines; gives the body back if not.
+pub(super) fn spawn<F: FnOnce() + Send + 'static>(task: TaskId, body: F) -> Result<(), F> {
+    let mut body = Some(body);
+    ask(|scheduler| {
+        if let Some(body) = body.take() {
+            scheduler.spawn(task, Box::new(body));
+        }
+    });
+    body.map_or(Ok(()), Err)
+}
+
+/// See [`Scheduler::closes`].
+pub(super) fn closes(mut cycle: impl Iterator<Item = TaskId>) {
+    ask(|scheduler| scheduler.closes(&mut cycle));
+}
+
+/// See [`Scheduler::needs`].
+pub(super) fn needs(owner: TaskId) {
+    ask(|scheduler| scheduler.needs(owner));
+}
+
+/// See [`Scheduler::deadlock`].
+pub(super) fn deadlock(deadlock: &Deadlock, returned: bool) {
+    ask(|scheduler| scheduler.deadlock(deadlock, returned));
+}
+
+/// The name of something that several tasks touch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Object(#[cfg(feature = "explore")] u64);
+
+impl Object {
+    /// Named by the task that makes it. Made outside of an exploration it has no name.
+    pub(crate) fn new() -> Self {
+        Self(
+            #[cfg(feature = "explore")]
+            ask(|scheduler| scheduler.name()).unwrap_or(0),
+        )
+    }
+
+    /// That kind of touch on this object.
+    pub(crate) fn access(self, kind: Kind) -> Access {
+        Access { object: self.name(), kind }
+    }
+
+    /// Takes a step that is not the arrival of a wait.
+    pub(crate) fn step(self, op: Op, kind: Kind) {
+        step(op, Some(self.access(kind)), None);
+    }
+
+    /// Takes the step of a wait for `towards`, if it has to wait.
+    pub(crate) fn arrive(self, op: Op, kind: Kind, towards: &dyn Resource) {
+        step(op, Some(self.access(kind)), Some(towards));
+    }
+
+    /// Puts the calling task behind all who wait to be handed this.
+    pub(crate) fn line_up(self, task: TaskId) {
+        ask(|scheduler| scheduler.line_up(self.name(), task));
+    }
+
+    /// To whom this is to be handed next. Nobody lines up outside of an exploration.
+    pub(crate) fn next_in_line(self) -> Option<TaskId> {
+        ask(|scheduler| scheduler.next_in_line(self.name())).flatten()
+    }
+
+    /// The calling task can tell the order of what it does next from that of others: from now on, steps on
+    /// this object that would not have been one are.
+    pub(crate) fn observe(self) {
+        ask(|scheduler| scheduler.observe(self.name()));
+    }
+
+    #[cfg(feature = "explore")]
+    fn name(self) -> u64 {
+        self.0
+    }
+
+    #[cfg(not(feature = "explore"))]
+    fn name(self) -> u64 {
+        0
+    }
+}
+
+/// What had happened for a task at some moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stamp(#[cfg(feature = "explore")] u32);
+
+impl Stamp {
+    /// All that has happened for the calling task until now.
+    pub(crate) fn here() -> Self {
+        Self::default().and_here()
+    }
+
+    /// The same, and what had happened at this stamp.
+    pub(crate) fn and_here(self) -> Self {
+        Self(
+            #[cfg(feature = "explore")]
+            ask(|scheduler| scheduler.stamp(self.0)).unwrap_or(0),
+        )
+    }
+
+    /// What had happened then has from now on happened for the calling task.
+    pub(crate) fn witness(self) {
+        #[cfg(feature = "explore")]
+        ask(|scheduler| scheduler.witness(self.0));
+    }
+}
+
+/// A stamp that is replaced, in a place that several tasks reach.
+#[derive(Debug, Default)]
+pub(crate) struct StampCell(#[cfg(feature = "explore")] std::sync::atomic::AtomicU32);
+
+impl StampCell {
+    /// All that has happened for the calling task until now.
+    pub(crate) fn set_here(&self) {
+        #[cfg(feature = "explore")]
+        self.0.store(Stamp::here().0, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// See [`Stamp::witness`].
+    pub(crate) fn witness(&self) {
+        #[cfg(feature = "explore")]
+        Stamp(self.0.load(std::sync::atomic::Ordering::Relaxed)).witness();
+    }
+}
