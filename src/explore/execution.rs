@@ -134,7 +134,8 @@ pub(super) struct Execution {
     number: Cell<u32>,
     fellows: RefCell<Vec<Option<Fellow>>>,
     numbers: RefCell<Vec<u8>>,
-    by_record: RefCell<Vec<u8>>,
+    /// The coroutine that is the task of a record, and the task's number.
+    by_record: RefCell<Vec<(u64, u8)>>,
     children: RefCell<HashMap<(u8, u32), u8>>,
     objects: RefCell<Vec<Vec<Seen>>>,
     stamps: RefCell<Vec<Clock>>,
@@ -215,6 +216,14 @@ impl Execution {
             self.drive(guide);
             self.close()
         })
+    }
+
+    /// Looks at everything anew if something was found out.
+    pub(super) fn refresh(&self) {
+        if self.names.changed() {
+            self.names.begin_anew();
+            self.objects.borrow_mut().iter_mut().for_each(Vec::clear);
+        }
     }
 
     fn begin(&self) {
@@ -368,12 +377,7 @@ impl Execution {
         };
         self.fellows.borrow_mut()[number as usize] = Some(fellow);
         self.numbers.borrow_mut().push(number);
-        let mut by_record = self.by_record.borrow_mut();
-        let record = id.index() as usize;
-        if by_record.len() <= record {
-            by_record.resize(record + 1, 0);
-        }
-        by_record[record] = number;
+        self.is_task(number, id);
         self.ready.borrow_mut().push(number);
     }
 
@@ -423,10 +427,19 @@ impl Execution {
         }
     }
 
+    fn is_task(&self, number: u8, id: TaskId) {
+        let mut by_record = self.by_record.borrow_mut();
+        let record = id.index() as usize;
+        if by_record.len() <= record {
+            by_record.resize(record + 1, (0, 0));
+        }
+        by_record[record] = (id.word(), number);
+    }
+
+    /// The coroutine that is, or was, this task. A task's number is never used again.
     fn number_of(&self, id: TaskId) -> Option<u8> {
-        let number = *self.by_record.borrow().get(id.index() as usize)?;
-        let fellows = self.fellows.borrow();
-        fellows[number as usize].as_ref().filter(|fellow| fellow.id == id).map(|_| number)
+        let (word, number) = *self.by_record.borrow().get(id.index() as usize)?;
+        (word == id.word() && self.fellows.borrow()[number as usize].is_some()).then_some(number)
     }
 
     /// What is left of a touch when everything is taken away that nobody can tell the time of.
@@ -675,6 +688,12 @@ impl Scheduler for Execution {
             number
         });
         self.enlist(number, task, clock, body);
+    }
+
+    fn become_task(&self, task: TaskId) -> TaskId {
+        let me = self.current.get();
+        self.is_task(me, task);
+        self.with(me, |fellow| std::mem::replace(&mut fellow.id, task))
     }
 
     fn stamp(&self, earlier: u32) -> u32 {

@@ -395,6 +395,7 @@ impl Exploration {
                 if counted >= most || this.is_over(&tally) {
                     break;
                 }
+                execution.refresh();
                 sampler.begin(*pick);
                 let outcome = this.play(&execution, &mut sampler);
                 counted += 1;

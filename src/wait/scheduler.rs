@@ -92,6 +92,8 @@ pub(crate) trait Scheduler {
     fn unpark(&self, task: TaskId);
     /// Starts a task.
     fn spawn(&self, task: TaskId, body: Box<dyn FnOnce() + Send>);
+    /// The calling coroutine is this task from now on; returns the one it was.
+    fn become_task(&self, task: TaskId) -> TaskId;
     /// Everything that has happened for the calling task until now, and in `earlier`.
     fn stamp(&self, earlier: u32) -> u32;
     /// All that has happened for the calling task from now on.
@@ -177,6 +179,11 @@ pub(super) fn spawn<F: FnOnce() + Send + 'static>(task: TaskId, body: F) -> Resu
         }
     });
     body.map_or(Ok(()), Err)
+}
+
+/// The calling coroutine is this task from now on; returns the one it was.
+pub(super) fn become_task(task: TaskId) -> Option<TaskId> {
+    ask(|scheduler| scheduler.become_task(task))
 }
 
 /// See [`Scheduler::closes`].

@@ -213,16 +213,18 @@ impl Task {
     /// Makes the calling thread this task for as long as `body` runs.
     pub(crate) fn run<R>(mut self, body: impl FnOnce(&Rc<Local>) -> R) -> R {
         let local = Rc::new(Local::new(self.0.take().expect("a task runs once")));
+        let coroutine = scheduler::become_task(local.id);
         let outer = CURRENT.with(|current| current.replace(Some(local.clone())));
         /// Puts the thread's own task back, on unwinding too.
-        struct Restore(Option<Rc<Local>>);
+        struct Restore(Option<Rc<Local>>, Option<TaskId>);
         impl Drop for Restore {
             fn drop(&mut self) {
                 let ended = CURRENT.with(|current| current.replace(self.0.take()));
                 drop(ended);
+                self.1.and_then(scheduler::become_task);
             }
         }
-        let _restore = Restore(outer);
+        let _restore = Restore(outer, coroutine);
         body(&local)
     }
 }
