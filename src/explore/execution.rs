@@ -742,7 +742,12 @@ impl Scheduler for Execution {
     }
 
     fn closes(&self, cycle: &mut dyn Iterator<Item = TaskId>) {
-        self.closing.borrow_mut().extend(cycle.filter_map(|id| self.number_of(id)));
+        let mut closing = self.closing.borrow_mut();
+        closing.extend(cycle.filter_map(|id| self.number_of(id)));
+        // At once: what the victim gives back from now on has happened after those waits.
+        let mut clock = Clock::ZERO;
+        closing.iter().for_each(|task| clock.join(&self.with(*task, |fellow| fellow.clock)));
+        self.with_clock(self.current.get(), |mine| mine.join(&clock));
     }
 
     fn needs(&self, owner: TaskId) {

@@ -428,7 +428,7 @@ impl Exploration {
     }
 
     /// Every class, once.
-    fn prove(self: &Arc<Self>) -> Tally {
+    pub(super) fn prove(self: &Arc<Self>) -> Tally {
         loop {
             self.names.begin_anew();
             self.executions.store(0, Ordering::Relaxed);
@@ -496,6 +496,10 @@ impl Exploration {
                 self.failure(outcome, search.too_long, || tasks().collect())
             }
         };
+        if std::env::var("TRACE").is_ok() {
+            let t: Vec<_> = search.nodes[..search.len()].iter().map(|n| format!("{}:{:?}{}{}", n.event.step.task, n.event.step.touch.kind, n.event.step.touch.object & 255, if n.closed_with.is_empty() {String::new()} else {format!("{:?}", n.closed_with)})).collect();
+            println!("{} {:?}", t.join(" "), search.parted);
+        }
         if let Some(collect) = &self.collect {
             collect(search, outcome);
         }

@@ -34,6 +34,8 @@ mod explain;
 mod explorer;
 mod mutants;
 mod names;
+#[cfg(test)]
+mod oracle;
 mod panics;
 mod report;
 mod sampling;

@@ -68,6 +68,8 @@ pub(super) struct Node {
     races: Vec<u32>,
     /// Tasks whose next step depends on this one by a cycle.
     disturbs: u32,
+    /// The events that this one closed a cycle with.
+    pub(super) closed_with: Vec<u32>,
 }
 
 /// Which step a free choice takes first.
@@ -359,22 +361,21 @@ impl Guide for Search {
 
     fn taken(&mut self, execution: &Execution, task: u8) {
         let at = self.depth - 1;
+        self.nodes[at].closed_with = execution.closed_with();
         if mutants::is(Mutant::CycleIndependent) {
             return;
         }
         self.nodes[at].disturbs |= execution.disturbed(task);
-        let closed_with = execution.closed_with();
-        if closed_with.is_empty() || at < self.fresh {
+        if self.nodes[at].closed_with.is_empty() || at < self.fresh {
             return;
         }
         let mut races = std::mem::take(&mut self.nodes[at].races);
         let mut clock = self.nodes[at].event.clock;
-        for event in closed_with {
-            self.race(&mut races, &mut clock, task, event);
+        for event in &self.nodes[at].closed_with {
+            self.race(&mut races, &mut clock, task, *event);
         }
         self.nodes[at].races = races;
         self.nodes[at].event.clock = clock;
-        execution.with_clock(task, |now| now.join(&clock));
     }
 }
 
@@ -387,6 +388,7 @@ impl Node {
             branches: Vec::new(),
             races: Vec::new(),
             disturbs: 0,
+            closed_with: Vec::new(),
         }
     }
 }

@@ -41,6 +41,8 @@ pub(crate) use task::{Local, Manner, Scope, Server, Task, TaskId, Thread, curren
 #[cfg(feature = "explore")]
 pub(crate) mod explored {
     pub(crate) use super::registry::{leads_through, name as name_of, waits_of};
+    #[cfg(test)]
+    pub(crate) use super::scheduler::is_ending;
     pub(crate) use super::scheduler::{Scheduler, Step, while_active};
     pub(crate) use super::task::Held;
 }

@@ -244,7 +244,7 @@ pub(crate) fn leads_through(
 ) -> bool {
     let Some(first) = resource.provider().filter(|first| seems_to_wait(*first)) else { return false };
     look(|look| {
-        let graph = Live { look, judged: false };
+        let graph = Live { look, judged: true };
         let next = |task: &TaskId| graph.provider(graph.waiting(*task)?);
         // A chain of distinct tasks is no longer than all of them; a tail into a foreign cycle ends there.
         let most = REGISTRY.tasks.used() as usize;

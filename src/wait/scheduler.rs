@@ -151,7 +151,7 @@ pub(crate) fn is_explored() -> bool {
 }
 
 /// Whether a wait that can fail must.
-pub(super) fn is_ending() -> bool {
+pub(crate) fn is_ending() -> bool {
     ask(|scheduler| scheduler.is_ending()).unwrap_or(false)
 }
 

@@ -1,0 +1,193 @@
+//! The comparison, and the mutants that it must catch.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::super::explorer::{Exploration, Explorer, Settings, Tally};
+use super::super::mutants::Mutant;
+use super::super::search::First;
+use super::barging;
+use super::naive::{Seen, enumerate, explored};
+use super::programs::Program;
+
+/// Programs with more executions than this are left out.
+const MOST: usize = 4_000;
+
+fn settings() -> Settings {
+    Settings { keep_going: true, hunt: 0, quiet: true, ..Explorer::builder().settings }
+}
+
+/// How the explorer is to be wrong, or whom it suits: each is run on every program.
+fn configurations(seed: u64) -> Vec<(String, Settings)> {
+    let mut all = Vec::new();
+    for first in [First::Lowest, First::Same, First::Highest] {
+        all.push((format!("{first:?} first"), Settings { first, ..settings() }));
+    }
+    for workers in [1, 2, 3] {
+        for crown in [1, 3, 8] {
+            let first = [First::Lowest, First::Same, First::Highest][(seed % 3) as usize];
+            let jitter = if workers > 1 && seed % 2 == 0 { seed } else { 0 };
+            let name = format!("{workers} workers, a crown of {crown}, jitter {jitter}");
+            all.push((name, Settings { workers, crown, first, jitter, ..settings() }));
+        }
+    }
+    all
+}
+
+/// What is wrong with an exploration, compared with all that can happen.
+fn difference(truth: &Seen, tally: &Tally, seen: &Seen) -> Option<String> {
+    let classes = tally.executions - tally.redundant;
+    let once = truth.cycles || (classes == truth.classes.len() as u64 && tally.redundant == 0);
+    let wrong = [
+        (truth.classes != seen.classes)
+            .then(|| format!("{} of {} classes", seen.classes.len(), truth.classes.len())),
+        (truth.outcomes != seen.outcomes).then(|| {
+            let lost: Vec<_> = truth.outcomes.difference(&seen.outcomes).take(2).collect();
+            let extra: Vec<_> = seen.outcomes.difference(&truth.outcomes).take(2).collect();
+            let (found, all) = (seen.outcomes.len(), truth.outcomes.len());
+            format!("{found} of {all} outcomes, without {lost:?}, with {extra:?}")
+        }),
+        (!once).then(|| {
+            format!(
+                "{classes} executions and {} redundant for {} classes",
+                tally.redundant,
+                truth.classes.len()
+            )
+        }),
+        tally
+            .found
+            .as_ref()
+            .filter(|found| found.failure.to_string().contains("the same thing twice"))
+            .map(|found| found.failure.to_string()),
+    ];
+    let wrong: Vec<_> = wrong.into_iter().flatten().collect();
+    (!wrong.is_empty()).then(|| wrong.join("; "))
+}
+
+/// Counts of a comparison.
+#[derive(Debug, Default)]
+struct Counts {
+    programs: AtomicU64,
+    classes: AtomicU64,
+    naive: AtomicU64,
+    redundant: AtomicU64,
+    overtaken: AtomicU64,
+}
+
+fn compare(seed: u64, body: Arc<dyn Fn() + Send + Sync>, counts: &Counts) -> Option<Seen> {
+    let exploration = Exploration::new(settings(), body);
+    let (executions, truth) = enumerate(&exploration, MOST)?;
+    for (name, settings) in configurations(seed) {
+        let (tally, seen) = explored(settings, &exploration);
+        if let Some(wrong) = difference(&truth, &tally, &seen) {
+            panic!("seed {seed}, {name}: {wrong}");
+        }
+        counts.redundant.fetch_add(tally.redundant, Ordering::Relaxed);
+    }
+    counts.programs.fetch_add(1, Ordering::Relaxed);
+    counts.classes.fetch_add(truth.classes.len() as u64, Ordering::Relaxed);
+    counts.naive.fetch_add(executions as u64, Ordering::Relaxed);
+    Some(truth)
+}
+
+/// How many programs a property is tried on: `PROPTEST_CASES`, as proptest itself has it.
+fn cases(usual: u64) -> u64 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
+/// Runs `check` for every seed, on two threads.
+fn for_all(seeds: Vec<u64>, check: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    check(*seed);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn random_programs_are_explored_completely_and_once() {
+    let counts = Counts::default();
+    // The first ones lost classes in variants of the search that were wrong.
+    let from = std::env::var("FROM").map_or(1, |x| x.parse().unwrap());
+    let seeds = [102_617, 101_902, 201_932].into_iter().chain(from..=from + cases(6_500)).collect();
+    for_all(seeds, |seed| {
+        let program = Program::random(seed);
+        let checked = catch_unwind(AssertUnwindSafe(|| compare(seed, program.body(), &counts)));
+        let Some(truth) = checked.unwrap_or_else(|_| panic!("seed {seed}: {program:?}")) else { return };
+        if let Some(outcomes) = barging::outcomes(&program, 20_000) {
+            let arrivals = &truth.outcomes;
+            let [only_arrivals, only_barging] =
+                [arrivals.difference(&outcomes), outcomes.difference(arrivals)].map(|only| only.collect::<Vec<_>>());
+            // Once a deadlock is an error that the program goes on from, overtaking adds outcomes.
+            let overtaken = truth.cycles && !only_barging.is_empty();
+            counts.overtaken.fetch_add(overtaken.into(), Ordering::Relaxed);
+            assert!(
+                only_arrivals.is_empty() && (overtaken || only_barging.is_empty()),
+                "seed {seed}: {program:?}\nonly by arrivals {only_arrivals:?}\nonly by barging {only_barging:?}"
+            );
+        }
+    });
+    println!("{counts:?}");
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    let programs: Vec<_> = (1..=400)
+        .map(Program::random)
+        .filter_map(|program| {
+            let exploration = Exploration::new(settings(), program.body());
+            let (executions, truth) = enumerate(&exploration, 2_000)?;
+            Some((program, exploration, executions as u64, truth))
+        })
+        .collect();
+    let mutants = [
+        Mutant::None,
+        Mutant::PushesIndependent,
+        Mutant::LocksIndependent,
+        Mutant::TriesIndependent,
+        Mutant::ForgetSleepers,
+        Mutant::StricterWeakInitial,
+        Mutant::DropAtClaimed,
+        Mutant::RetireInAnyOrder,
+        Mutant::ClaimedIsAwake,
+        Mutant::CycleIndependent,
+    ];
+    for mutant in mutants {
+        let mut caught = 0;
+        for (at, (_, exploration, executions, truth)) in programs.iter().enumerate() {
+            let settings = Settings {
+                mutant,
+                workers: 1 + at % 3,
+                crown: [4, 3, 8][at % 3],
+                jitter: at as u64,
+                max_executions: Some(4 * executions + 100),
+                ..settings()
+            };
+            let wrong = catch_unwind(AssertUnwindSafe(|| {
+                let (tally, seen) = explored(settings, exploration);
+                difference(truth, &tally, &seen).is_some()
+            }));
+            caught += u64::from(wrong.unwrap_or(true));
+        }
+        println!("{mutant:?}: caught in {caught} of {} programs", programs.len());
+        assert_eq!(caught > 0, mutant != Mutant::None, "{mutant:?}");
+    }
+}
+
+#[test]
+#[ignore]
+fn one() {
+    let seed = std::env::var("SEED").unwrap().parse().unwrap();
+    let program = Program::random(seed);
+    println!("{program:?}");
+    let exploration = Exploration::new(settings(), program.body());
+    let (_, truth) = enumerate(&exploration, MOST).unwrap();
+    let (tally, seen) = explored(settings(), &exploration);
+    println!("{tally:?}\n{:?}", difference(&truth, &tally, &seen));
+}

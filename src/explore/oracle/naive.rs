@@ -1,0 +1,179 @@
+//! Every interleaving, one after the other; and the classes among them, by a dependence table of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use super::super::execution::{Execution, Guide, Outcome};
+use super::super::explorer::{Collect, Exploration, Settings, Tally};
+use super::super::mutants::{self, Mutant};
+use super::super::search::{Move, Search};
+use super::super::supervise::{self, Progress};
+use super::programs::Observed;
+use crate::wait::Kind;
+
+/// A step of an execution: whose, what, and the events it closed a cycle with.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) step: Move,
+    pub(super) closed_with: Vec<u32>,
+}
+
+/// A class: for each task the steps it takes, and for each of them what has to have happened before.
+pub(super) type Class = BTreeMap<(u8, usize), ((u32, Kind), BTreeMap<u8, usize>)>;
+
+/// All that an exploration saw of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) classes: BTreeSet<String>,
+    pub(super) outcomes: BTreeSet<String>,
+    /// In some execution a deadlock was returned as an error.
+    pub(super) cycles: bool,
+}
+
+/// Whether the order of two steps can be told: written down once more, by objects, and not taken from the
+/// explorer.
+fn related(a: Kind, b: Kind) -> bool {
+    use Kind::*;
+    let either = |x: Kind, others: &[Kind]| a == x && others.contains(&b) || b == x && others.contains(&a);
+    either(Post, &[Post, Keep, Close])
+        || either(Keep, &[Keep])
+        || either(Close, &[Close, Owe, IsClosed])
+        || either(Push, &[Push])
+        || either(Pop, &[Pop])
+        || either(TryPop, &[Push, Pop, TryPop])
+        || either(Lock, &[Lock])
+        || either(TryLock, &[Lock, TryLock, Unlock])
+        || either(Settle, &[Look])
+        || either(Store, &[Load, Store])
+}
+
+/// The class of an execution.
+pub(super) fn class_of(steps: &[Step]) -> String {
+    let mut counts: BTreeMap<u8, usize> = BTreeMap::new();
+    let mut past: Vec<BTreeMap<u8, usize>> = Vec::new();
+    let mut class = Class::new();
+    for (at, Step { step, closed_with }) in steps.iter().enumerate() {
+        let mut before: BTreeMap<u8, usize> = BTreeMap::new();
+        for (earlier, other) in steps[..at].iter().enumerate() {
+            let touch = (other.step.touch, step.touch);
+            let on_one_object = touch.0.object == touch.1.object && touch.0.object != 0;
+            let ordered = other.step.task == step.task
+                || on_one_object && related(touch.0.kind, touch.1.kind)
+                || closed_with.contains(&(earlier as u32));
+            if ordered {
+                for (task, count) in &past[earlier] {
+                    let known = before.entry(*task).or_default();
+                    *known = (*known).max(*count);
+                }
+            }
+        }
+        let nth = counts.entry(step.task).or_default();
+        *nth += 1;
+        class.insert((step.task, *nth), ((step.touch.object, step.touch.kind), before.clone()));
+        before.insert(step.task, *nth);
+        past.push(before);
+    }
+    format!("{class:?}")
+}
+
+/// Takes every branch at every step.
+#[derive(Default)]
+struct Naive {
+    /// At each step: who is left to be tried, the first of them now.
+    branches: Vec<Vec<u8>>,
+    steps: Vec<Step>,
+}
+
+impl Naive {
+    fn back(&mut self) -> bool {
+        self.branches.truncate(self.steps.len());
+        while let Some(last) = self.branches.last_mut() {
+            last.remove(0);
+            if !last.is_empty() {
+                return true;
+            }
+            self.branches.pop();
+        }
+        false
+    }
+}
+
+impl Guide for Naive {
+    fn choose(&mut self, execution: &Execution, enabled: u32) -> Option<u8> {
+        let at = self.steps.len();
+        if self.branches.len() == at {
+            self.branches.push((0..32).filter(|task| enabled >> task & 1 == 1).collect());
+        }
+        let task = self.branches[at][0];
+        let step = Move { task, touch: execution.pending(task) };
+        self.steps.push(Step { step, closed_with: Vec::new() });
+        Some(task)
+    }
+
+    fn taken(&mut self, execution: &Execution, _: u8) {
+        self.steps.last_mut().expect("a step was taken").closed_with = execution.closed_with();
+    }
+}
+
+/// Everything that can happen, if that is no more than `most` executions. Whatever has been found out of the
+/// objects is taken into account, as in the search.
+pub(super) fn enumerate(exploration: &Arc<Exploration>, most: usize) -> Option<(usize, Seen)> {
+    let this = exploration.clone();
+    let enumerated = supervise::threads(exploration, 1, Progress::default(), move |_, execution| {
+        loop {
+            execution.refresh();
+            let mut seen = Seen::default();
+            let mut naive = Naive::default();
+            let mut executions = 0;
+            let whole = loop {
+                naive.steps.clear();
+                let outcome = this.play(&execution, &mut naive);
+                if this.names.changed() {
+                    break false;
+                }
+                seen.add(class_of(&naive.steps), &outcome);
+                executions += 1;
+                if executions > most {
+                    return None;
+                }
+                if !naive.back() {
+                    break true;
+                }
+            };
+            if whole {
+                return Some((executions, seen));
+            }
+        }
+    });
+    enumerated.ok()?.pop()?
+}
+
+impl Seen {
+    fn add(&mut self, class: String, outcome: &Outcome) {
+        self.classes.insert(class);
+        self.cycles |= outcome.deadlocks.iter().any(|(_, returned, _)| *returned);
+        self.outcomes.insert(Observed::take(outcome));
+    }
+}
+
+/// What the explorer sees of the same program under these settings.
+pub(super) fn explored(settings: Settings, like: &Exploration) -> (Tally, Seen) {
+    let seen = Arc::<Mutex<Seen>>::default();
+    let mut exploration = Exploration::bare(settings, like.body.clone());
+    exploration.names = like.names.clone();
+    let all = seen.clone();
+    let collect: Box<Collect> = Box::new(move |search: &Search, outcome: &Outcome| {
+        // The class by the table of this file; mutants are only in the search.
+        let step = |at: usize| Step {
+            step: search.nodes[at].event.step,
+            closed_with: search.nodes[at].closed_with.clone(),
+        };
+        let steps: Vec<_> = (0..search.len()).map(step).collect();
+        all.lock().unwrap().add(class_of(&steps), outcome);
+    });
+    exploration.collect = Some(collect);
+    mutants::seed(Mutant::None);
+    let tally = Arc::new(exploration).prove();
+    let seen = seen.lock().unwrap().clone();
+    (tally, seen)
+}

@@ -1,0 +1,1 @@
+//! Random programs over owners, sessions, threads and atomics.
