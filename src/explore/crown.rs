@@ -280,8 +280,7 @@ impl Tree {
     /// Retires what is done, from the left, at every level.
     fn retire(&mut self) {
         if mutants::is(Mutant::RetireInAnyOrder) {
-            let done: Vec<u32> = (0..self.nodes.len() as u32).filter(|node| self.is_done(*node)).collect();
-            return done.into_iter().for_each(|node| self.retire_one(node));
+            return self.retire_below(ROOT);
         }
         let mut at = ROOT;
         while let Some(first) = self.nodes[at as usize].children.first().copied() {
@@ -293,11 +292,14 @@ impl Tree {
         }
     }
 
-    /// Whether it could be retired, if order did not matter.
-    fn is_done(&self, node: u32) -> bool {
-        let at = &self.nodes[node as usize];
-        let parent = self.nodes.get(at.parent as usize);
-        at.work == 0 && parent.is_some_and(|parent| parent.children.contains(&node))
+    /// The mutant: whatever is done, wherever it stands.
+    fn retire_below(&mut self, node: u32) {
+        for child in self.nodes[node as usize].children.clone() {
+            match self.nodes[child as usize].work {
+                0 => self.retire_one(child),
+                _ => self.retire_below(child),
+            }
+        }
     }
 
     fn retire_one(&mut self, node: u32) {

@@ -11,7 +11,7 @@
 
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -68,10 +68,15 @@ struct Pending {
     towards: Option<*const dyn Resource>,
 }
 
+/// A task as a coroutine. It stays where it is while it runs.
+#[derive(Default)]
+struct Body {
+    fiber: UnsafeCell<Option<Fiber>>,
+    held: RefCell<Held>,
+}
+
 struct Fellow {
     id: TaskId,
-    fiber: Option<Fiber>,
-    held: Held,
     yielder: *const Yielder<(), ()>,
     rest: Rest,
     /// Somebody unparked it while it did not park.
@@ -86,6 +91,26 @@ struct Fellow {
     refusals: u32,
     /// Events that gave it work while it was about to look by itself.
     needed_at: Vec<u32>,
+}
+
+impl Fellow {
+    /// Before it is anybody's.
+    fn nobody() -> Self {
+        Self {
+            id: TaskId::NOBODY,
+            yielder: std::ptr::null(),
+            rest: Rest::Ended,
+            token: false,
+            pending: Pending { op: Op::unasked(""), touch: Touch::NOTHING, towards: None },
+            clock: Clock::ZERO,
+            stamp: 0,
+            last_event: NONE,
+            objects: 0,
+            children: 0,
+            refusals: 0,
+            needed_at: Vec::new(),
+        }
+    }
 }
 
 /// What this worker knows of an object.
@@ -132,7 +157,9 @@ pub(super) struct Execution {
     stack_size: usize,
     /// The number of this execution among all of the process: what outlives its own is told by it.
     number: Cell<u32>,
-    fellows: RefCell<Vec<Option<Fellow>>>,
+    bodies: Box<[Body]>,
+    fellows: RefCell<Vec<Fellow>>,
+    /// The tasks of this execution, in the order in which they were started.
     numbers: RefCell<Vec<u8>>,
     /// The coroutine that is the task of a record, and the task's number.
     by_record: RefCell<Vec<(u64, u8)>>,
@@ -147,6 +174,8 @@ pub(super) struct Execution {
     /// A task runs, and not the explorer.
     inside: Cell<bool>,
     events: Cell<u32>,
+    /// Tasks that have not ended.
+    running: Cell<u32>,
     ending: Cell<bool>,
     /// Who was in the way of the step just taken, because of a cycle.
     closing: RefCell<Vec<u8>>,
@@ -174,7 +203,8 @@ impl Execution {
             names,
             stack_size,
             number: Cell::new(0),
-            fellows: RefCell::new((0..TASKS).map(|_| None).collect()),
+            bodies: (0..TASKS).map(|_| Body::default()).collect(),
+            fellows: RefCell::new((0..TASKS).map(|_| Fellow::nobody()).collect()),
             numbers: RefCell::default(),
             by_record: RefCell::default(),
             children: RefCell::default(),
@@ -187,6 +217,7 @@ impl Execution {
             current: Cell::new(0),
             inside: Cell::new(false),
             events: Cell::new(0),
+            running: Cell::new(0),
             ending: Cell::new(false),
             closing: RefCell::default(),
             disturbed: Cell::new(0),
@@ -237,6 +268,7 @@ impl Execution {
         self.ready.borrow_mut().clear();
         self.at_step.set(0);
         self.events.set(0);
+        self.running.set(0);
         self.ending.set(false);
         *self.outcome.borrow_mut() = Outcome::default();
     }
@@ -277,8 +309,8 @@ impl Execution {
 
     /// Ends what is left, and hands out what came of it all.
     fn close(&self) -> Outcome {
-        let left = self.left();
-        if !left.is_empty() {
+        if self.running.get() > 0 {
+            let left = self.left();
             self.tell_who_is_left(&left);
             self.ending.set(true);
             loop {
@@ -296,15 +328,15 @@ impl Execution {
             }
         }
         for number in self.numbers.borrow().iter() {
-            let mut fellow = self.fellows.borrow_mut()[*number as usize].take().expect("it was enlisted");
-            match fellow.fiber.take() {
-                Some(fiber) if fellow.rest == Rest::Ended => {
-                    self.stacks.borrow_mut().push(fiber.into_stack());
-                }
+            let body = &self.bodies[*number as usize];
+            // SAFETY: no task runs, so nothing else refers to the coroutine.
+            let fiber = unsafe { &mut *body.fiber.get() }.take();
+            match fiber {
+                Some(fiber) if fiber.done() => self.stacks.borrow_mut().push(fiber.into_stack()),
                 fiber => {
                     // Its frames stay as they are: nothing of them is ever dropped.
                     std::mem::forget(fiber);
-                    std::mem::forget(fellow.held);
+                    std::mem::forget(body.held.take());
                     self.outcome.borrow_mut().forgotten += 1;
                 }
             }
@@ -343,7 +375,7 @@ impl Execution {
     }
 
     fn with<R>(&self, task: u8, look: impl FnOnce(&mut Fellow) -> R) -> R {
-        look(self.fellows.borrow_mut()[task as usize].as_mut().expect("the task is of this execution"))
+        look(&mut self.fellows.borrow_mut()[task as usize])
     }
 
     fn enlist(&self, number: u8, id: TaskId, clock: Clock, body: Box<dyn FnOnce() + Send>) {
@@ -359,48 +391,34 @@ impl Execution {
                 running(|execution| execution.ended_by(&*payload));
             }
         });
-        let fellow = Fellow {
-            id,
-            fiber: Some(fiber),
-            held: Held::default(),
-            yielder: std::ptr::null(),
-            rest: Rest::Ready,
-            token: false,
-            pending: Pending { op: Op::unasked(""), touch: Touch::NOTHING, towards: None },
-            clock,
-            stamp: 0,
-            last_event: NONE,
-            objects: 0,
-            children: 0,
-            refusals: 0,
-            needed_at: Vec::new(),
-        };
-        self.fellows.borrow_mut()[number as usize] = Some(fellow);
+        // SAFETY: the slot of a task that is being started is nobody's: it does not run yet.
+        unsafe { *self.bodies[number as usize].fiber.get() = Some(fiber) };
+        self.fellows.borrow_mut()[number as usize] =
+            Fellow { id, clock, rest: Rest::Ready, ..Fellow::nobody() };
+        self.running.set(self.running.get() + 1);
         self.numbers.borrow_mut().push(number);
         self.is_task(number, id);
         self.ready.borrow_mut().push(number);
     }
 
     fn resume(&self, task: u8) {
-        let (fiber, mut held) =
-            self.with(task, |fellow| (fellow.fiber.take(), std::mem::take(&mut fellow.held)));
-        let mut fiber = fiber.expect("a task is resumed by nobody else");
+        let body = &self.bodies[task as usize];
         let before = self.current.replace(task);
         self.pulse.resumed(self.with(task, |fellow| fellow.id), self.events.get());
-        held.exchange();
+        body.held.borrow_mut().exchange();
         self.inside.set(true);
-        let ended = matches!(fiber.resume(()), CoroutineResult::Return(()));
+        // SAFETY: the slot is only touched here, by `enlist` before the task runs first, and by `close` when no
+        // task runs; what the coroutine calls meanwhile resumes nobody, and enlists others only.
+        let fiber = unsafe { &mut *body.fiber.get() }.as_mut();
+        let ended = matches!(fiber.expect("it was enlisted").resume(()), CoroutineResult::Return(()));
         self.inside.set(false);
         self.pulse.rests();
-        held.exchange();
+        body.held.borrow_mut().exchange();
         self.current.set(before);
-        self.with(task, |fellow| {
-            fellow.fiber = Some(fiber);
-            fellow.held = held;
-            if ended {
-                fellow.rest = Rest::Ended;
-            }
-        });
+        if ended {
+            self.running.set(self.running.get() - 1);
+            self.with(task, |fellow| fellow.rest = Rest::Ended);
+        }
     }
 
     /// Suspends the task that runs, which rests in this way, until it is resumed.
@@ -439,7 +457,7 @@ impl Execution {
     /// The coroutine that is, or was, this task. A task's number is never used again.
     fn number_of(&self, id: TaskId) -> Option<u8> {
         let (word, number) = *self.by_record.borrow().get(id.index() as usize)?;
-        (word == id.word() && self.fellows.borrow()[number as usize].is_some()).then_some(number)
+        (word == id.word()).then_some(number)
     }
 
     /// What is left of a touch when everything is taken away that nobody can tell the time of.
@@ -778,8 +796,10 @@ impl Scheduler for Execution {
 /// An execution that was given up in the middle of a panic of the explorer itself leaves its coroutines alone.
 impl Drop for Execution {
     fn drop(&mut self) {
-        for fellow in self.fellows.borrow_mut().iter_mut().filter_map(Option::take) {
-            std::mem::forget(fellow);
+        for body in &self.bodies {
+            // SAFETY: the execution is being dropped, so no task runs.
+            std::mem::forget(unsafe { &mut *body.fiber.get() }.take());
+            std::mem::forget(body.held.take());
         }
     }
 }

@@ -496,10 +496,6 @@ impl Exploration {
                 self.failure(outcome, search.too_long, || tasks().collect())
             }
         };
-        if std::env::var("TRACE").is_ok() {
-            let t: Vec<_> = search.nodes[..search.len()].iter().map(|n| format!("{}:{:?}{}{}", n.event.step.task, n.event.step.touch.kind, n.event.step.touch.object & 255, if n.closed_with.is_empty() {String::new()} else {format!("{:?}", n.closed_with)})).collect();
-            println!("{} {:?}", t.join(" "), search.parted);
-        }
         if let Some(collect) = &self.collect {
             collect(search, outcome);
         }

@@ -21,19 +21,18 @@ impl Activation {
     }
 }
 
-/// A chain of activations, the innermost first. Cloning shares it.
+/// A chain of activations, the innermost first. Cloning shares it, and a chain of one costs no allocation.
 #[derive(Clone, Default)]
-pub(crate) struct Lineage(Option<Arc<Link>>);
-
-struct Link {
-    activation: Activation,
-    outer: Lineage,
+pub(crate) struct Lineage {
+    innermost: Option<Activation>,
+    outer: Option<Arc<Self>>,
 }
 
 impl Lineage {
     /// This chain with one activation more.
     pub(crate) fn with(&self, activation: Activation) -> Self {
-        Self(Some(Arc::new(Link { activation, outer: self.clone() })))
+        let outer = self.innermost.map(|_| Arc::new(self.clone()));
+        Self { innermost: Some(activation), outer }
     }
 
     /// Whether one of these activations is in the chain.
@@ -42,7 +41,8 @@ impl Lineage {
     }
 
     fn iter(&self) -> impl Iterator<Item = Activation> {
-        std::iter::successors(self.0.as_deref(), |link| link.outer.0.as_deref()).map(|link| link.activation)
+        std::iter::successors(Some(self), |lineage| lineage.outer.as_deref())
+            .filter_map(|lineage| lineage.innermost)
     }
 }
 

@@ -28,6 +28,7 @@ use std::sync::atomic::Ordering as Std;
 use super::door::Wait;
 use super::graph::WaitFor;
 use super::op::Op;
+use super::scheduler;
 use super::task::{TaskId, TaskRecord};
 use crate::platform::atomic::{AtomicBool, Ordering, fence};
 use crate::platform::{self, Bug, Mutex, Record, Table, seeded};
@@ -45,7 +46,7 @@ platform::global! {
 
 /// A new task of this name.
 pub(super) fn enlist(name: &str) -> TaskId {
-    let index = REGISTRY.tasks.take();
+    let index = spare::take().unwrap_or_else(|| REGISTRY.tasks.take());
     let record = REGISTRY.tasks.at(index);
     *record.name.lock().unwrap_or_else(PoisonError::into_inner) = Arc::from(name);
     TaskId::new(index, record.generation.load(Std::Relaxed))
@@ -55,11 +56,57 @@ pub(super) fn enlist(name: &str) -> TaskId {
 ///
 /// Under the verdict lock, so that no verdict takes the next task of this record for the one that ended.
 pub(super) fn retire(id: TaskId) {
+    if scheduler::is_explored() {
+        // The tasks of an exploration are judged on this thread alone, and it is here.
+        REGISTRY.tasks.at(id.index()).generation.fetch_add(1, Std::Relaxed);
+        return spare::keep(id.index());
+    }
     {
         let _verdict = REGISTRY.verdict.lock();
         REGISTRY.tasks.at(id.index()).generation.fetch_add(1, Std::Relaxed);
     }
     REGISTRY.tasks.give_back(id.index());
+}
+
+/// Records that an exploring thread keeps for the tasks of its next execution.
+#[cfg(feature = "explore")]
+mod spare {
+    use std::cell::RefCell;
+
+    use super::REGISTRY;
+    use crate::wait::scheduler;
+
+    struct Spare(Vec<u32>);
+
+    impl Drop for Spare {
+        fn drop(&mut self) {
+            self.0.drain(..).for_each(|index| REGISTRY.tasks.give_back(index));
+        }
+    }
+
+    thread_local! {
+        static SPARE: RefCell<Spare> = const { RefCell::new(Spare(Vec::new())) };
+    }
+
+    pub(super) fn take() -> Option<u32> {
+        if !scheduler::is_explored() {
+            return None;
+        }
+        SPARE.with_borrow_mut(|spare| spare.0.pop())
+    }
+
+    pub(super) fn keep(index: u32) {
+        SPARE.with_borrow_mut(|spare| spare.0.push(index));
+    }
+}
+
+#[cfg(not(feature = "explore"))]
+mod spare {
+    pub(super) const fn take() -> Option<u32> {
+        None
+    }
+
+    pub(super) fn keep(_: u32) {}
 }
 
 /// What others see of a task, or `None` if it ended.

@@ -22,6 +22,10 @@ use crate::platform::{self, AtThreadExit, Parker, atomic};
 pub(crate) struct TaskId(u64);
 
 impl TaskId {
+    /// No task has this number.
+    #[cfg(feature = "explore")]
+    pub(crate) const NOBODY: Self = Self(u64::MAX);
+
     pub(super) fn new(index: u32, generation: u32) -> Self {
         Self((u64::from(generation) << 32) | (u64::from(index) + 1))
     }

@@ -114,8 +114,7 @@ fn for_all(seeds: Vec<u64>, check: impl Fn(u64) + Sync) {
 fn random_programs_are_explored_completely_and_once() {
     let counts = Counts::default();
     // The first ones lost classes in variants of the search that were wrong.
-    let from = std::env::var("FROM").map_or(1, |x| x.parse().unwrap());
-    let seeds = [102_617, 101_902, 201_932].into_iter().chain(from..=from + cases(6_500)).collect();
+    let seeds = [102_617, 101_902, 201_932].into_iter().chain(1..=cases(6_200)).collect();
     for_all(seeds, |seed| {
         let program = Program::random(seed);
         let checked = catch_unwind(AssertUnwindSafe(|| compare(seed, program.body(), &counts)));
@@ -123,7 +122,8 @@ fn random_programs_are_explored_completely_and_once() {
         if let Some(outcomes) = barging::outcomes(&program, 20_000) {
             let arrivals = &truth.outcomes;
             let [only_arrivals, only_barging] =
-                [arrivals.difference(&outcomes), outcomes.difference(arrivals)].map(|only| only.collect::<Vec<_>>());
+                [arrivals.difference(&outcomes), outcomes.difference(arrivals)]
+                    .map(|only| only.collect::<Vec<_>>());
             // Once a deadlock is an error that the program goes on from, overtaking adds outcomes.
             let overtaken = truth.cycles && !only_barging.is_empty();
             counts.overtaken.fetch_add(overtaken.into(), Ordering::Relaxed);
@@ -138,12 +138,15 @@ fn random_programs_are_explored_completely_and_once() {
 
 #[test]
 fn every_mutant_is_caught() {
-    let programs: Vec<_> = (1..=400)
-        .map(Program::random)
-        .filter_map(|program| {
-            let exploration = Exploration::new(settings(), program.body());
-            let (executions, truth) = enumerate(&exploration, 2_000)?;
-            Some((program, exploration, executions as u64, truth))
+    // The last ones are those that lose classes if only new races are reversed: with the choice beside them.
+    let known = [(102_617, First::Lowest), (101_902, First::Same), (201_932, First::Same)];
+    let random = (1..=300).map(|seed| (seed, First::Lowest, 2_000));
+    let programs: Vec<_> = random
+        .chain(known.map(|(seed, first)| (seed, first, 100_000)))
+        .filter_map(|(seed, first, most)| {
+            let exploration = Exploration::new(settings(), Program::random(seed).body());
+            let (executions, truth) = enumerate(&exploration, most)?;
+            Some((exploration, first, executions as u64, truth))
         })
         .collect();
     let mutants = [
@@ -152,6 +155,7 @@ fn every_mutant_is_caught() {
         Mutant::LocksIndependent,
         Mutant::TriesIndependent,
         Mutant::ForgetSleepers,
+        Mutant::NewRacesOnly,
         Mutant::StricterWeakInitial,
         Mutant::DropAtClaimed,
         Mutant::RetireInAnyOrder,
@@ -160,9 +164,10 @@ fn every_mutant_is_caught() {
     ];
     for mutant in mutants {
         let mut caught = 0;
-        for (at, (_, exploration, executions, truth)) in programs.iter().enumerate() {
+        for (at, (exploration, first, executions, truth)) in programs.iter().enumerate() {
             let settings = Settings {
                 mutant,
+                first: *first,
                 workers: 1 + at % 3,
                 crown: [4, 3, 8][at % 3],
                 jitter: at as u64,
@@ -178,16 +183,4 @@ fn every_mutant_is_caught() {
         println!("{mutant:?}: caught in {caught} of {} programs", programs.len());
         assert_eq!(caught > 0, mutant != Mutant::None, "{mutant:?}");
     }
-}
-
-#[test]
-#[ignore]
-fn one() {
-    let seed = std::env::var("SEED").unwrap().parse().unwrap();
-    let program = Program::random(seed);
-    println!("{program:?}");
-    let exploration = Exploration::new(settings(), program.body());
-    let (_, truth) = enumerate(&exploration, MOST).unwrap();
-    let (tally, seen) = explored(settings(), &exploration);
-    println!("{tally:?}\n{:?}", difference(&truth, &tally, &seen));
 }

@@ -1,6 +1,6 @@
 //! Every interleaving, one after the other; and the classes among them, by a dependence table of their own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use super::super::execution::{Execution, Guide, Outcome};
@@ -18,13 +18,16 @@ pub(super) struct Step {
     pub(super) closed_with: Vec<u32>,
 }
 
-/// A class: for each task the steps it takes, and for each of them what has to have happened before.
-pub(super) type Class = BTreeMap<(u8, usize), ((u32, Kind), BTreeMap<u8, usize>)>;
+/// A class: every step, by task and how manieth of it, with what has to have happened before.
+pub(super) type Class = Vec<(u8, u8, u32, u8, Past)>;
+
+/// How many steps of each task.
+type Past = [u8; 16];
 
 /// All that an exploration saw of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    pub(super) classes: BTreeSet<String>,
+    pub(super) classes: BTreeSet<Class>,
     pub(super) outcomes: BTreeSet<String>,
     /// In some execution a deadlock was returned as an error.
     pub(super) cycles: bool,
@@ -48,12 +51,12 @@ fn related(a: Kind, b: Kind) -> bool {
 }
 
 /// The class of an execution.
-pub(super) fn class_of(steps: &[Step]) -> String {
-    let mut counts: BTreeMap<u8, usize> = BTreeMap::new();
-    let mut past: Vec<BTreeMap<u8, usize>> = Vec::new();
-    let mut class = Class::new();
+pub(super) fn class_of(steps: &[Step]) -> Class {
+    let mut counts: Past = [0; 16];
+    let mut past: Vec<Past> = Vec::with_capacity(steps.len());
+    let mut class = Class::with_capacity(steps.len());
     for (at, Step { step, closed_with }) in steps.iter().enumerate() {
-        let mut before: BTreeMap<u8, usize> = BTreeMap::new();
+        let mut before: Past = [0; 16];
         for (earlier, other) in steps[..at].iter().enumerate() {
             let touch = (other.step.touch, step.touch);
             let on_one_object = touch.0.object == touch.1.object && touch.0.object != 0;
@@ -61,19 +64,19 @@ pub(super) fn class_of(steps: &[Step]) -> String {
                 || on_one_object && related(touch.0.kind, touch.1.kind)
                 || closed_with.contains(&(earlier as u32));
             if ordered {
-                for (task, count) in &past[earlier] {
-                    let known = before.entry(*task).or_default();
+                for (known, count) in before.iter_mut().zip(&past[earlier]) {
                     *known = (*known).max(*count);
                 }
             }
         }
-        let nth = counts.entry(step.task).or_default();
+        let nth = &mut counts[step.task as usize];
         *nth += 1;
-        class.insert((step.task, *nth), ((step.touch.object, step.touch.kind), before.clone()));
-        before.insert(step.task, *nth);
+        class.push((step.task, *nth, step.touch.object, step.touch.kind as u8, before));
+        before[step.task as usize] = *nth;
         past.push(before);
     }
-    format!("{class:?}")
+    class.sort_unstable();
+    class
 }
 
 /// Takes every branch at every step.
@@ -149,7 +152,7 @@ pub(super) fn enumerate(exploration: &Arc<Exploration>, most: usize) -> Option<(
 }
 
 impl Seen {
-    fn add(&mut self, class: String, outcome: &Outcome) {
+    fn add(&mut self, class: Class, outcome: &Outcome) {
         self.classes.insert(class);
         self.cycles |= outcome.deadlocks.iter().any(|(_, returned, _)| *returned);
         self.outcomes.insert(Observed::take(outcome));
