@@ -23,6 +23,32 @@ Exit codes: 0 done; 1 a deadlock was found; 2 usage; 3 inconclusive (timeout); 4
 pub(super) enum Command {
     /// Run a script on a real VM with real threads
     Run(Run),
+    /// Explore every interleaving of the protocol that deadlocks, under every policy
+    Prove(Prove),
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Exit codes: 0 every verdict is the expected one; 1 one is not; 2 usage.")]
+pub(super) struct Prove {
+    /// Up to this many sessions
+    #[arg(long, value_name = "S", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(super) sessions: u8,
+
+    /// Up to this many callbacks in each
+    #[arg(long, value_name = "K", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub(super) callbacks: u8,
+
+    /// How many threads explore
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(super) workers: u8,
+
+    /// What stdout gets: a table, or one JSON object
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+
+    /// Write it to this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]

@@ -55,7 +55,7 @@ fn read(path: &Path) -> Result<Script, String> {
 }
 
 /// Where data goes.
-fn open(path: Option<&Path>) -> Result<Box<dyn Write + Send>, String> {
+pub(super) fn open(path: Option<&Path>) -> Result<Box<dyn Write + Send>, String> {
     let Some(path) = path else { return Ok(Box::new(io::stdout())) };
     match File::create(path) {
         Ok(file) => Ok(Box::new(file)),

@@ -157,6 +157,7 @@ pub(super) struct Execution {
     stack_size: usize,
     /// The number of this execution among all of the process: what outlives its own is told by it.
     number: Cell<u32>,
+    unnamed: Arc<str>,
     bodies: Box<[Body]>,
     fellows: RefCell<Vec<Fellow>>,
     /// The tasks of this execution, in the order in which they were started.
@@ -203,6 +204,7 @@ impl Execution {
             names,
             stack_size,
             number: Cell::new(0),
+            unnamed: "".into(),
             bodies: (0..TASKS).map(|_| Body::default()).collect(),
             fellows: RefCell::new((0..TASKS).map(|_| Fellow::nobody()).collect()),
             numbers: RefCell::default(),
@@ -241,7 +243,7 @@ impl Execution {
         let _running = Running;
         while_active(self, || {
             self.begin();
-            let task = Task::new("the explored closure");
+            let task = Task::new("the explored closure", 0, self.unnamed.clone());
             let id = task.id();
             self.enlist(0, id, Clock::ZERO, Box::new(move || task.run(|_| body())));
             self.drive(guide);

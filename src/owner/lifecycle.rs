@@ -116,7 +116,7 @@ impl Builder {
 
     fn prepare<T>(self) -> (Task, Duty<T>) {
         static KEYS: AtomicU64 = AtomicU64::new(1);
-        let task = Task::new(&format!("owner `{}`", self.name));
+        let task = Task::new("owner", 0, self.name.clone());
         let shared = Arc::new(Shared {
             key: KEYS.fetch_add(1, Ordering::Relaxed),
             name: self.name,

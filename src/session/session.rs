@@ -142,7 +142,7 @@ where
     /// A run that has everything but its thread.
     fn prepare(&self, op: Op) -> (Prepared<T, In, Out>, RunHandle<T, Out>) {
         let id = self.0.runs.fetch_add(1) + 1;
-        let task = Task::new(&format!("run #{id} of `{}`", self.0.name));
+        let task = Task::new("run", id, self.0.name.clone());
         let activation = Activation::begin();
         let lineage = wait::current().lineage.borrow().with(activation);
         let (result, reader) = slot(Some(task.id()));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::slot::{Abandoned, Reader, slot};
 use crate::wait::{self, Deadlock, IntoOp, Local, Request, Resource, Task, TaskId};
@@ -23,20 +24,21 @@ pub fn spawn<R: Send + 'static>(
     name: &str,
     body: impl FnOnce() -> R + Send + 'static,
 ) -> io::Result<JoinHandle<R>> {
-    let task = Task::new(&format!("thread `{name}`"));
+    let name: Arc<str> = name.into();
+    let task = Task::new("thread", 0, name.clone());
     let (setter, result) = slot(Some(task.id()));
     let lineage = wait::current().lineage.borrow().clone();
     let body = move |me: &Rc<Local>| {
         *me.lineage.borrow_mut() = lineage;
         setter.set(catch_unwind(AssertUnwindSafe(body)));
     };
-    task.start(|| name.to_owned(), body)?;
-    Ok(JoinHandle { name: name.to_owned(), result })
+    task.start(|| name.as_ref().to_owned(), body)?;
+    Ok(JoinHandle { name, result })
 }
 
 /// The right to the result of a thread.
 pub struct JoinHandle<R> {
-    name: String,
+    name: Arc<str>,
     result: Reader<std::thread::Result<R>>,
 }
 

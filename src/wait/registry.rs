@@ -21,7 +21,6 @@
 
 #![allow(unsafe_code)]
 
-use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering as Std;
 
@@ -29,7 +28,7 @@ use super::door::Wait;
 use super::graph::WaitFor;
 use super::op::Op;
 use super::scheduler;
-use super::task::{TaskId, TaskRecord};
+use super::task::{Called, TaskId, TaskRecord};
 use crate::platform::atomic::{AtomicBool, Ordering, fence};
 use crate::platform::{self, Bug, Mutex, Record, Table, seeded};
 
@@ -45,10 +44,10 @@ platform::global! {
 }
 
 /// A new task of this name.
-pub(super) fn enlist(name: &str) -> TaskId {
+pub(super) fn enlist(called: Called) -> TaskId {
     let index = spare::take().unwrap_or_else(|| REGISTRY.tasks.take());
     let record = REGISTRY.tasks.at(index);
-    *record.name.lock().unwrap_or_else(PoisonError::into_inner) = Arc::from(name);
+    *record.called.lock().unwrap_or_else(PoisonError::into_inner) = Some(called);
     TaskId::new(index, record.generation.load(Std::Relaxed))
 }
 
@@ -117,10 +116,9 @@ pub(super) fn record(id: TaskId) -> Option<Record<TaskRecord>> {
 
 /// What a task is called.
 pub(crate) fn name(id: TaskId) -> String {
-    record(id).map_or_else(
-        || "a task that ended".into(),
-        |record| record.name.lock().unwrap_or_else(PoisonError::into_inner).to_string(),
-    )
+    let called =
+        record(id).and_then(|record| record.called.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    called.map_or_else(|| "a task that ended".into(), |called| called.to_string())
 }
 
 /// Shows the wait to all others.

@@ -65,11 +65,34 @@ impl fmt::Debug for TaskId {
     }
 }
 
+/// What a task is called, put together only for whoever reads it.
+#[derive(Clone)]
+pub(crate) struct Called {
+    /// What it is: `owner`, `thread`.
+    pub(crate) kind: &'static str,
+    /// The how manieth of those that share a name, from 1; 0 if it alone has it.
+    pub(crate) number: u64,
+    /// Its name, if it has one.
+    pub(crate) name: Arc<str>,
+}
+
+impl fmt::Display for Called {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, number, name } = self;
+        match (*number, &**name) {
+            (0, "") => write!(f, "{kind}"),
+            (0, name) => write!(f, "{kind} `{name}`"),
+            (number, "") => write!(f, "{kind} {number}"),
+            (number, name) => write!(f, "{kind} #{number} of `{name}`"),
+        }
+    }
+}
+
 /// What others see of a task.
 pub(super) struct TaskRecord {
     /// Changes when the task ends, so that its number finds nobody.
     pub(super) generation: AtomicU32,
-    pub(super) name: std::sync::Mutex<Arc<str>>,
+    pub(super) called: std::sync::Mutex<Option<Called>>,
     /// The wait that this task is in: a pointer to a [`Wait`](super::door::Wait) on its stack, or null.
     pub(super) waiting: atomic::AtomicPtr<()>,
     pub(super) parker: Parker,
@@ -79,7 +102,7 @@ impl Default for TaskRecord {
     fn default() -> Self {
         Self {
             generation: AtomicU32::new(0),
-            name: std::sync::Mutex::new("".into()),
+            called: std::sync::Mutex::new(None),
             waiting: atomic::AtomicPtr::new(std::ptr::null_mut()),
             parker: Parker::default(),
         }
@@ -189,9 +212,9 @@ fn retire(word: u64) {
 pub(crate) struct Task(Option<TaskId>);
 
 impl Task {
-    /// A task of this name.
-    pub(crate) fn new(name: &str) -> Self {
-        Self(Some(registry::enlist(name)))
+    /// A task that is called so.
+    pub(crate) fn new(kind: &'static str, number: u64, name: Arc<str>) -> Self {
+        Self(Some(registry::enlist(Called { kind, number, name })))
     }
 
     pub(crate) fn id(&self) -> TaskId {
@@ -275,16 +298,17 @@ platform::thread_local! {
 pub(crate) fn current() -> Rc<Local> {
     let known = CURRENT.try_with(|current| match &mut *current.borrow_mut() {
         Some(local) => local.clone(),
-        none => none.insert(Rc::new(Local::new(registry::enlist(&thread_name())))).clone(),
+        none => none.insert(Rc::new(Local::new(registry::enlist(this_thread())))).clone(),
     });
     // In the last moments of a thread there is nowhere to keep it: it is a task for this one wait.
-    known.unwrap_or_else(|_| Rc::new(Local::new(registry::enlist(&thread_name()))))
+    known.unwrap_or_else(|_| Rc::new(Local::new(registry::enlist(this_thread()))))
 }
 
-fn thread_name() -> String {
+fn this_thread() -> Called {
     static UNNAMED: AtomicUsize = AtomicUsize::new(1);
-    match std::thread::current().name() {
-        Some(name) => format!("thread `{name}`"),
-        None => format!("thread {}", UNNAMED.fetch_add(1, Ordering::Relaxed)),
-    }
+    let (number, name) = match std::thread::current().name() {
+        Some(name) => (0, name.into()),
+        None => (UNNAMED.fetch_add(1, Ordering::Relaxed) as u64, "".into()),
+    };
+    Called { kind: "thread", number, name }
 }
