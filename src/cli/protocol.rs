@@ -77,17 +77,19 @@ impl Configuration {
     /// How many classes of executions there are; `None` where the bug cuts the protocol short.
     ///
     /// Where every session queues J jobs one after the other, all orders of them: (S J)! / (J!)^S. Under `Serve`
-    /// the owner runs one evaluation at a time, in the order in which they came (S! orders): the callbacks of all
-    /// follow each other, and each evaluation is queued before the first callback of its own (times S!, the
-    /// Fuss-Catalan number (S J)! / (S! (S J - S + 1)!), J = K + 1); and the job of the unrelated poster comes anywhere among
-    /// the S J others.
+    /// the owner runs one evaluation at a time, in the order in which they came (S! orders). All callbacks follow
+    /// each other, those of a session followed by the end of its run, and its evaluation is queued before them:
+    /// with n = K + 2 that gives the Fuss-Catalan number (n S)! / (S! (n S - S + 1)!). Each run may end before or
+    /// after its owner, which has just served the last callback, looks again (2^S); and the job of the unrelated
+    /// poster comes anywhere among the n S others.
     pub(super) fn classes(self, size: Size) -> Option<u64> {
         let (s, j) = (size.sessions as u64, self.jobs(size) as u64);
         match self {
             Self::OwnerRun(WaitOnOwner::Block | WaitOnOwner::Detect) => None,
             Self::OwnerRun(WaitOnOwner::Serve) => {
-                let evaluations = (s * j - s + 2..=s * j).product::<u64>();
-                Some(evaluations * (s * j + 1))
+                let n = j + 1;
+                let evaluations = (n * s - s + 2..=n * s).product::<u64>();
+                Some((evaluations << s) * (n * s + 1))
             }
             _ => {
                 let factors = (1..s).flat_map(|before| (1..=j).map(move |job| (before * j + job, job)));

@@ -19,9 +19,14 @@
 //! | | try | all: it sees whether the lock is free | |
 //! | | unlock | try | lock, unlock |
 //! | slot | settle | look: it sees whether the value is there | (settle: there is one) |
-//! | | look | settle | look: one reader |
+//! | | look | settle | look: one reader; post, keep: see below |
 //! | atomic | load | store | load |
 //! | | store | load, store (and every operation that reads and writes) | |
+//!
+//! A task that serves while it waits looks at its slot and at its mailbox by one look, so for the explorer that slot
+//! is part of the mailbox. Whether the value or a job comes first decides what is served: settle depends on post
+//! and keep. A look does not: a job that is there when the owner looks, and one that comes while it waits, are
+//! served after both.
 //!
 //! Recorded and not scheduled, since nobody can tell when they happen: the pop of a mailbox (one consumer),
 //! the reply of a call (one waiter, which does nothing else), a join, a spawn. They pass clocks on and are no
@@ -57,8 +62,8 @@ const fn conflict(a: Kind, b: Kind) -> bool {
             | (Lock, Lock | TryLock)
             | (TryLock, Lock | TryLock | Unlock)
             | (Unlock, TryLock)
-            | (Settle, Look)
-            | (Look, Settle)
+            | (Settle, Look | Post | Keep)
+            | (Look | Post | Keep, Settle)
             | (Load, Store)
             | (Store, Load | Store)
     )

@@ -478,6 +478,13 @@ impl Execution {
         {
             self.names.share(object);
         }
+        let object = match (access.kind, seen.known.with) {
+            (Kind::Settle | Kind::Look, with) if with != 0 => {
+                self.look_up(with, me);
+                with
+            }
+            _ => object,
+        };
         if visible { Touch { object, kind: access.kind } } else { Touch::NOTHING }
     }
 
@@ -664,11 +671,15 @@ impl Scheduler for Execution {
         self.suspend(Rest::AtStep);
     }
 
-    fn observe(&self, object: u64) {
+    fn observe(&self, object: u64, with: u64) {
+        if self.ending.get() {
+            return;
+        }
         let object = self.local(object);
-        let me = self.current.get();
-        if !self.ending.get() && !self.look_up(object, me).known.observed {
-            self.names.observe(object);
+        let with = if with == 0 { 0 } else { self.local(with) };
+        let known = self.look_up(object, self.current.get()).known;
+        if !known.observed || known.with < with {
+            self.names.observe(object, with);
         }
     }
 

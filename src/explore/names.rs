@@ -25,6 +25,8 @@ pub(super) struct Known {
     pub(super) shared: bool,
     /// Somebody looks.
     pub(super) observed: bool,
+    /// Whoever looks, looks at this object too and does what comes first: they are one. 0 if not.
+    pub(super) with: u32,
 }
 
 /// Everything that the workers of one exploration call by the same name.
@@ -89,9 +91,10 @@ impl Names {
     }
 
     /// Somebody looks at this one.
-    pub(super) fn observe(&self, object: u32) {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).entry(object).or_default().observed =
-            true;
+    pub(super) fn observe(&self, object: u32, with: u32) {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = objects.entry(object).or_default();
+        (known.observed, known.with) = (true, known.with.max(with));
         self.changed.store(true, Ordering::Relaxed);
     }
 

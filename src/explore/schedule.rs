@@ -49,7 +49,11 @@ impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (object, known)) in self.objects.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };
-            let looks = if known.observed { "o" } else { "" };
+            let looks = match (known.observed, known.with) {
+                (false, _) => String::new(),
+                (true, 0) => "o".into(),
+                (true, with) => format!("o{}.{}", with >> 27, with & ((1 << 27) - 1)),
+            };
             let alone = if known.shared { "" } else { "-" };
             write!(f, "{comma}{}.{}{alone}{looks}", object >> 27, object & ((1 << 27) - 1))?;
         }
@@ -86,14 +90,13 @@ impl FromStr for Schedule {
         let (objects, steps) = line.trim().split_once('/').ok_or_else(|| wrong(line, STROKE))?;
         let mut schedule = Self::default();
         for part in objects.split(',').filter(|part| !part.is_empty()) {
-            let name = part.trim_end_matches(['o', '-']);
-            let marks = &part[name.len()..];
-            let parsed = name.split_once('.').and_then(|(creator, nth)| {
-                let (creator, nth): (u32, u32) = (creator.parse().ok()?, nth.parse().ok()?);
-                (creator < super::clock::TASKS as u32 && nth < 1 << 27).then_some(creator << 27 | nth)
-            });
-            let object = parsed.ok_or_else(|| wrong(part, OBJECT))?;
-            let known = Known { first: 0, shared: !marks.contains('-'), observed: marks.contains('o') };
+            let (name, looks) = part.split_once('o').map_or((part, None), |(name, with)| (name, Some(with)));
+            let object = object(name.trim_end_matches('-')).ok_or_else(|| wrong(part, OBJECT))?;
+            let with = match looks {
+                None | Some("") => 0,
+                Some(with) => self::object(with).ok_or_else(|| wrong(part, OBJECT))?,
+            };
+            let known = Known { first: 0, shared: !name.ends_with('-'), observed: looks.is_some(), with };
             schedule.objects.push((object, known));
         }
         for part in steps.split(',').filter(|part| !part.is_empty()) {
@@ -115,6 +118,13 @@ pub(super) struct Told {
     pub(super) task: String,
     pub(super) op: Op,
     pub(super) touch: Touch,
+}
+
+/// The name of an object, such as `0.2`.
+fn object(name: &str) -> Option<u32> {
+    let (creator, nth) = name.split_once('.')?;
+    let (creator, nth): (u32, u32) = (creator.parse().ok()?, nth.parse().ok()?);
+    (creator < super::clock::TASKS as u32 && nth < 1 << 27).then_some(creator << 27 | nth)
 }
 
 /// Follows a schedule as far as it goes, and then goes on with as few switches as it can.
@@ -186,7 +196,7 @@ mod tests {
             objects in proptest::collection::vec((0u32..32, 1u32..99, any::<(bool, bool)>()), 0..5),
             steps in proptest::collection::vec(0u8..6, 0..40),
         ) {
-            let known = |(shared, observed)| Known { first: 0, shared, observed };
+            let known = |(shared, observed)| Known { first: 0, shared, observed, with: u32::from(observed) * 7 };
             let objects = objects.into_iter().map(|(creator, nth, marks)| (creator << 27 | nth, known(marks)));
             let schedule = Schedule { objects: objects.collect(), steps };
             prop_assert_eq!(schedule.to_string().parse::<Schedule>(), Ok(schedule));

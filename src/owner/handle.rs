@@ -12,7 +12,7 @@ use super::policy::WaitOnOwner;
 use crate::platform::{Bug, seeded};
 use crate::sync::{Abandoned, Reader, slot};
 use crate::wait::{
-    self, Activation, Arrival, IntoOp, Lineage, Local, Op, Request, Resource, Scope, Stamp, TaskId,
+    self, Activation, Arrival, HandOver, IntoOp, Lineage, Local, Op, Request, Resource, Scope, Stamp, TaskId,
 };
 
 /// What an owner and its handles share.
@@ -67,15 +67,16 @@ impl<T: 'static> Handle<T> {
         let activation = Activation::begin();
         let (setter, reply) = slot(Some(self.0.task));
         let ticket = Arc::new(Ticket::default());
+        let lineage = me.lineage.borrow().with(activation);
         let job = Job {
             op,
-            lineage: me.lineage.borrow().with(activation),
+            lineage: lineage.clone(),
             sender: me.id,
             queued: Stamp::default(),
             ticket: Some(ticket.clone()),
             body: Box::new(move |state| setter.set(caught(op, || job(state)))),
         };
-        let waited = Reply { reply: &reply, ticket: &ticket, owner: &self.0 };
+        let waited = Reply { reply: &reply, ticket: &ticket, lineage: &lineage, owner: &self.0 };
         let arrival = Arrival::As(self.0.mailbox.arrival());
         let request = Request { awaits: Some(activation), arrival, ..Request::new(&waited, op) };
         wait::door(request, |inside| {
@@ -185,6 +186,7 @@ impl<T> fmt::Debug for Handle<T> {
 struct Reply<'a, T, V> {
     reply: &'a Reader<V>,
     ticket: &'a Ticket,
+    lineage: &'a Lineage,
     owner: &'a Shared<T>,
 }
 
@@ -201,8 +203,9 @@ impl<T, V: Send> Resource for Reply<'_, T, V> {
         Some(format!("the job would be queued behind the one that waits ({})", provider_is_in.label))
     }
 
-    fn hand_over(&self) -> bool {
-        self.owner.mailbox.need(self.ticket)
+    fn hand_over(&self, awaited: Option<Activation>) -> HandOver {
+        let belongs = awaited.is_some_and(|awaited| self.lineage.descends_from(&[awaited]));
+        self.owner.mailbox.need(self.ticket, belongs)
     }
 }
 

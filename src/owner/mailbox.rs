@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::job::{Job, Ticket};
 use crate::platform::{Bug, Mutex, seeded};
-use crate::wait::{Access, Activation, Kind, Object, Op, Stamp, TaskId};
+use crate::wait::{Access, Activation, HandOver, Kind, Object, Op, Stamp, TaskId};
 
 pub(super) struct Mailbox<T> {
     owner: TaskId,
@@ -67,6 +67,11 @@ impl<T> Mailbox<T> {
         let inner =
             Inner { queue: VecDeque::new(), parked: false, closed: false, owed: 0, ended: Stamp::default() };
         Self { owner, object: Object::new(), inner: Mutex::new(inner) }
+    }
+
+    /// What those who queue jobs touch.
+    pub(super) fn object(&self) -> Object {
+        self.object
     }
 
     /// The step of a caller that queues a job and waits for its reply.
@@ -182,17 +187,20 @@ impl<T> Mailbox<T> {
         inner.queue.remove(first).map(begun)
     }
 
-    /// Hands over the news that this job is needed; `false` if it has begun already.
-    pub(super) fn need(&self, ticket: &Ticket) -> bool {
+    /// Hands over the news that this job is needed, unless it has begun, or belongs to what is awaited.
+    pub(super) fn need(&self, ticket: &Ticket, belongs: bool) -> HandOver {
         let mut inner = self.inner.lock();
         if ticket.begun.load(Ordering::Relaxed) {
-            return false;
+            return HandOver::No;
+        }
+        if belongs {
+            return HandOver::Served;
         }
         ticket.needed.store(true, Ordering::Relaxed);
         let wake = inner.take_parked();
         drop(inner);
         self.wake_if(wake);
-        true
+        HandOver::Needed
     }
 
     fn wake_if(&self, wake: bool) {

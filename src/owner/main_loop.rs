@@ -9,7 +9,7 @@ use super::handle::{Handle, Shared};
 use super::job::Job;
 use super::mailbox::Next;
 use super::policy::WaitOnOwner;
-use crate::wait::{Activation, Local, Scope, Server, Task};
+use crate::wait::{Activation, Local, Object, Scope, Server, Task};
 
 /// The loop of an owner, not yet running: for a thread that exists already, such as the main thread of a UI.
 ///
@@ -106,6 +106,10 @@ impl<T> Runner<T> {
 
 /// The jobs that the owner runs while it waits.
 impl<T> Server for Runner<T> {
+    fn object(&self) -> Object {
+        self.shared.mailbox.object()
+    }
+
     fn has_job(&self, awaited: &[Activation]) -> bool {
         self.shared.mailbox.has_one_of(awaited)
     }

@@ -147,10 +147,6 @@ impl Awaited for HandedOver<'_> {
         None
     }
 
-    fn is_there(&self) -> bool {
-        false
-    }
-
     fn object(&self) -> Object {
         self.0.object
     }

@@ -156,10 +156,6 @@ impl<V> Awaited for Reader<V> {
         (now == state::DONE).then(|| shared.take())
     }
 
-    fn is_there(&self) -> bool {
-        self.0.state.load(Ordering::Acquire) == state::DONE
-    }
-
     fn object(&self) -> Object {
         self.0.object
     }
@@ -186,7 +182,11 @@ impl<V> Reader<V> {
     pub(crate) fn is_settled(&self) -> bool {
         self.0.object.observe();
         self.0.object.step(Op::unasked("is settled?"), Kind::Look);
-        self.is_there()
+        self.is_done()
+    }
+
+    fn is_done(&self) -> bool {
+        self.0.state.load(Ordering::Acquire) == state::DONE
     }
 
     /// Who settles it, until that is done.
@@ -197,6 +197,6 @@ impl<V> Reader<V> {
 
 impl<V> fmt::Debug for Reader<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("settled", &self.is_there()).finish_non_exhaustive()
+        f.debug_struct("Reader").field("settled", &self.is_done()).finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ use super::graph::{self, Cycle};
 use super::lineage::Activation;
 use super::op::Op;
 use super::registry::{self, Live, Look, Seen};
-use super::resource::Resource;
+use super::resource::{HandOver, Resource};
 use super::scheduler::{self, Access, Kind, Object};
 use super::task::{self, Local, Manner, Server, TaskId};
 use crate::platform::atomic::{Ordering, fence};
@@ -65,6 +65,8 @@ pub(super) struct Wait<'a> {
     /// What the task is in the middle of.
     pub(super) during: Option<Op>,
     pub(super) judged: bool,
+    /// The activation that is waited for.
+    awaits: Option<Activation>,
     /// Jobs queued at this task can still be run.
     pub(super) serves: bool,
     /// Nothing; loom checks the looks of others against the end of this record.
@@ -110,6 +112,7 @@ pub(crate) fn door<R, E: From<Deadlock>>(
         op: request.op,
         during: me.scopes.borrow().last().map(|scope| scope.op),
         judged: manner != Manner::Unjudged,
+        awaits: request.awaits,
         serves: server.is_some(),
         alive: UnsafeCell::new(()),
     };
@@ -159,10 +162,15 @@ fn judge(look: &Look, me: TaskId, judged: bool) -> Option<Deadlock> {
     if !seeded(Bug::ForwardOnly) && !graph::confirm(&graph, &cycle) {
         return None;
     }
+    let served = if seeded(Bug::IgnoreServing) { None } else { served(&cycle) };
+    if served.is_some_and(|(_, handed)| handed == HandOver::Served) {
+        return None;
+    }
     if judged {
         scheduler::closes(cycle[1..].iter().map(|step| step.task));
     }
-    if !seeded(Bug::IgnoreServing) && hand_over(&cycle) {
+    if let Some((owner, _)) = served {
+        scheduler::needs(owner);
         return None;
     }
     // The story ends with the wait that closes it.
@@ -187,15 +195,15 @@ fn judge(look: &Look, me: TaskId, judged: bool) -> Option<Deadlock> {
 
 type Step<'a> = graph::Step<TaskId, Seen<'a>>;
 
-/// A cycle through the queue of an owner that serves is not a deadlock but the news that a job there is
-/// needed. Tells that owner; `false` if there is none.
-fn hand_over(cycle: &Cycle<Live<'_>>) -> bool {
+/// A cycle through the queue of an owner that serves is not a deadlock: the job there is served in any case, or
+/// this is the news that it is needed, and tells that owner. Returns the owner, and which of the two it was.
+fn served(cycle: &Cycle<Live<'_>>) -> Option<(TaskId, HandOver)> {
     let next = cycle.iter().cycle().skip(1);
-    let handed = |(step, provider): &(&Step<'_>, &Step<'_>)| {
-        provider.wait.0.serves && step.wait.0.resource.hand_over()
-    };
-    let found = cycle.iter().zip(next).find(handed);
-    found.inspect(|(step, _)| scheduler::needs(step.provider)).is_some()
+    let through = cycle.iter().zip(next).filter(|(_, provider)| provider.wait.0.serves);
+    let mut handed = through.map(|(step, provider): (&Step<'_>, &Step<'_>)| {
+        (provider.task, step.wait.0.resource.hand_over(provider.wait.0.awaits))
+    });
+    handed.find(|(_, handed)| *handed != HandOver::No)
 }
 
 /// Past the door: the edge is published until this is dropped.
@@ -213,9 +221,6 @@ pub(crate) trait Awaited {
     /// What was waited for, if it is there; if not, `waiter` is unparked when it is worth another try.
     fn poll(&self, waiter: TaskId) -> Option<Self::Value>;
 
-    /// Whether it is there.
-    fn is_there(&self) -> bool;
-
     /// What the others touch when it comes.
     fn object(&self) -> Object;
 }
@@ -228,26 +233,19 @@ impl Inside<'_> {
     /// After a served job the task waits anew, and that wait may close a cycle.
     pub(crate) fn until<A: Awaited>(&self, awaited: &A) -> Result<A::Value, Deadlock> {
         let server = self.server.as_deref();
+        if let Some(server) = server {
+            // What it does depends on whether its wait is over or a job comes first: it looks in a step.
+            awaited.object().observe_with(server.object());
+            awaited.object().step(self.wait.op, Kind::Look);
+        }
         loop {
-            if let Some(server) = server.filter(|_| scheduler::is_explored()) {
-                self.before_a_look(awaited, server);
-            }
             if let Some(value) = awaited.poll(self.me.id) {
                 return Ok(value);
             }
             match server.filter(|server| server.has_job(&self.me.awaited.borrow())) {
-                Some(server) => self.serve(server)?,
+                Some(server) => self.serve(server, awaited)?,
                 None => self.me.park()?,
             }
-        }
-    }
-
-    /// A task that serves does one thing if its wait is over and another if there is a job for it, so when it
-    /// looks is a step: as soon as there is something to see.
-    fn before_a_look<A: Awaited>(&self, awaited: &A, server: &dyn Server) {
-        awaited.object().observe();
-        if awaited.is_there() || server.has_job(&self.me.awaited.borrow()) {
-            awaited.object().step(self.wait.op, Kind::Look);
         }
     }
 
@@ -255,14 +253,14 @@ impl Inside<'_> {
     ///
     /// The edge goes before the job is taken: a look that still met it would take this job for one that has
     /// begun and waits below, and the news that it is needed for a deadlock.
-    fn serve(&self, server: &dyn Server) -> Result<(), Deadlock> {
+    fn serve<A: Awaited>(&self, server: &dyn Server, awaited: &A) -> Result<(), Deadlock> {
         if !seeded(Bug::ServeBehindEdge) {
             registry::withdraw(&self.me.record);
         }
         // A copy, since the job's own waits add to the list.
-        let awaited = self.me.awaited.borrow().clone();
-        server.run_job(&awaited);
-        scheduler::step(self.wait.op, None, Some(self.wait.resource));
+        let activations = self.me.awaited.borrow().clone();
+        server.run_job(&activations);
+        awaited.object().arrive(self.wait.op, Kind::Look, self.wait.resource);
         enter(self.me, self.wait)
     }
 }

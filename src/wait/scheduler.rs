@@ -84,8 +84,9 @@ pub(crate) trait Scheduler {
     fn is_ending(&self) -> bool;
     /// Returns when it is the calling task's turn to take the step.
     fn step(&self, step: &Step<'_>);
-    /// Somebody can see whether the step of this kind came before or after: from now on it is one.
-    fn observe(&self, object: u64);
+    /// Somebody can see when something happens to this object: from now on, steps on it that would not have been
+    /// one are; and if it looks at another object by the same look (0 if not), they are steps on that one.
+    fn observe(&self, object: u64, with: u64);
     /// Blocks the calling task until it is unparked.
     fn park(&self);
     /// Wakes a task, or lets its next park pass.
@@ -242,7 +243,12 @@ impl Object {
     /// The calling task can tell the order of what it does next from that of others: from now on, steps on
     /// this object that would not have been one are.
     pub(crate) fn observe(self) {
-        ask(|scheduler| scheduler.observe(self.name()));
+        ask(|scheduler| scheduler.observe(self.name(), 0));
+    }
+
+    /// The same, of a task that looks at `other` too and does what comes first there or here.
+    pub(crate) fn observe_with(self, other: Self) {
+        ask(|scheduler| scheduler.observe(self.name(), other.name()));
     }
 
     #[cfg(feature = "explore")]

@@ -14,7 +14,7 @@ use super::deadlock::Deadlock;
 use super::lineage::{Activation, Lineage};
 use super::op::Op;
 use super::registry;
-use super::scheduler;
+use super::scheduler::{self, Object};
 use crate::platform::{self, AtThreadExit, Parker, atomic};
 
 /// The number of a task: never used again for another, though its record is.
@@ -122,6 +122,9 @@ pub(crate) enum Manner {
 
 /// Serves a task's queue while the task waits.
 pub(crate) trait Server {
+    /// What others touch when they queue a job.
+    fn object(&self) -> Object;
+
     /// Whether a job of the awaited work is queued. If not, whoever queues the next job unparks this task.
     fn has_job(&self, awaited: &[Activation]) -> bool;
 

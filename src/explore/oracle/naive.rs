@@ -46,7 +46,7 @@ fn related(a: Kind, b: Kind) -> bool {
         || either(TryPop, &[Push, Pop, TryPop])
         || either(Lock, &[Lock])
         || either(TryLock, &[Lock, TryLock, Unlock])
-        || either(Settle, &[Look])
+        || either(Settle, &[Look, Post, Keep])
         || either(Store, &[Load, Store])
 }
 
