@@ -17,12 +17,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use corosensei::stack::DefaultStack;
+use corosensei::stack::{DefaultStack, Stack as _};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::clock::{Clock, TASKS};
 use super::dependence::Touch;
 use super::names::{Known, Names};
+use super::overflow;
 use super::panics::{self, Panic};
 use super::report::Left;
 use super::supervise::Pulse;
@@ -73,6 +74,8 @@ struct Pending {
 struct Body {
     fiber: UnsafeCell<Option<Fiber>>,
     held: RefCell<Held>,
+    /// The lowest address of its stack.
+    lowest: Cell<usize>,
 }
 
 struct Fellow {
@@ -140,6 +143,8 @@ pub(super) struct Outcome {
     pub(super) panics: Vec<Panicked>,
     /// Coroutines that could not be ended.
     pub(super) forgotten: u64,
+    /// An owner served a job because somebody needed it.
+    pub(super) needed: bool,
 }
 
 /// A panic, and what became of it.
@@ -200,6 +205,7 @@ pub(super) fn running<R>(question: impl FnOnce(&Execution) -> R) -> Option<R> {
 impl Execution {
     pub(super) fn new(names: Arc<Names>, stack_size: usize, pulse: Arc<Pulse>) -> Self {
         panics::install();
+        overflow::install();
         Self {
             names,
             stack_size,
@@ -386,6 +392,7 @@ impl Execution {
             DefaultStack::new(self.stack_size)
                 .unwrap_or_else(|error| panic!("no stack of {} bytes for a task: {error}", self.stack_size))
         });
+        self.bodies[number as usize].lowest.set(stack.limit().get());
         let fiber = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
             let start = |execution: &Execution| execution.with(number, |fellow| fellow.yielder = yielder);
             running(start).expect("a coroutine runs inside an execution");
@@ -408,12 +415,14 @@ impl Execution {
         let before = self.current.replace(task);
         self.pulse.resumed(self.with(task, |fellow| fellow.id), self.events.get());
         body.held.borrow_mut().exchange();
+        overflow::runs(body.lowest.get(), task);
         self.inside.set(true);
         // SAFETY: the slot is only touched here, by `enlist` before the task runs first, and by `close` when no
         // task runs; what the coroutine calls meanwhile resumes nobody, and enlists others only.
         let fiber = unsafe { &mut *body.fiber.get() }.as_mut();
         let ended = matches!(fiber.expect("it was enlisted").resume(()), CoroutineResult::Return(()));
         self.inside.set(false);
+        overflow::runs(0, 0);
         self.pulse.rests();
         body.held.borrow_mut().exchange();
         self.current.set(before);
@@ -783,6 +792,7 @@ impl Scheduler for Execution {
 
     fn needs(&self, owner: TaskId) {
         let Some(owner) = self.number_of(owner) else { return };
+        self.outcome.borrow_mut().needed = true;
         let event = self.events.get() - 1;
         let clock = self.with(self.current.get(), |fellow| fellow.clock);
         self.with(owner, |fellow| match fellow.rest {

@@ -237,6 +237,10 @@ pub(super) struct Tally {
     pub(super) redundant: u64,
     pub(super) deadlocked: u64,
     pub(super) forgotten: u64,
+    /// An owner served a job because somebody needed it.
+    pub(super) needed: bool,
+    /// A deadlock was returned as an error.
+    pub(super) returned: bool,
     pub(super) longest: Vec<u8>,
     pub(super) found: Option<Found>,
 }
@@ -247,6 +251,8 @@ impl Tally {
         self.redundant += other.redundant;
         self.deadlocked += other.deadlocked;
         self.forgotten += other.forgotten;
+        self.needed |= other.needed;
+        self.returned |= other.returned;
         if other.longest.len() > self.longest.len() {
             self.longest = other.longest;
         }
@@ -329,6 +335,7 @@ impl Exploration {
             None if limit.is_some() => Verdict::Truncated,
             None => Verdict::Verified,
         };
+        let caveat = tally.returned && verdict == Verdict::Verified;
         let longest = Schedule { objects: self.names.known(), steps: tally.longest };
         Report {
             verdict,
@@ -338,7 +345,7 @@ impl Exploration {
             deadlocked: tally.deadlocked,
             forgotten: tally.forgotten,
             longest,
-            limit,
+            limit: limit.or_else(|| caveat.then(|| CAVEAT.to_owned())),
             counterexample,
             time: self.begun.elapsed(),
         }
@@ -353,6 +360,11 @@ impl Exploration {
         }
         if tally.forgotten > MOST_FORGOTTEN {
             return Some(format!("{} tasks could not be ended", tally.forgotten));
+        }
+        if !self.stop.load(Ordering::Relaxed) && tally.needed && !found {
+            let why = "an owner served a job only because somebody needed it, and not every order of such news \
+                       and of other jobs is explored";
+            return Some(why.into());
         }
         if !self.stop.load(Ordering::Relaxed) || (found && !limits.keep_going) {
             return None;
@@ -483,6 +495,8 @@ impl Exploration {
         tally.executions += 1;
         self.executions.fetch_add(1, Ordering::Relaxed);
         tally.forgotten += outcome.forgotten;
+        tally.needed |= outcome.needed;
+        tally.returned |= outcome.deadlocks.iter().any(|(_, returned, _)| *returned);
         if search.asleep {
             tally.redundant += 1;
             return;
@@ -561,6 +575,10 @@ impl Exploration {
 
 /// More tasks than this that cannot be ended end the search.
 const MOST_FORGOTTEN: u64 = 1000;
+/// What has to be said of a search in which deadlocks were returned as errors.
+const CAVEAT: &str = "deadlocks were returned as errors, and locks handed over in the order of arrival: what a \
+                      program does after such an error and only when a waiting task is overtaken is not among \
+                      the executions";
 /// How many executions a sampling strategy tries if nothing is said.
 const DEFAULT_SAMPLES: u64 = 1000;
 

@@ -22,6 +22,7 @@
 //! | `schedule.rs` | an interleaving as one line |
 //! | `explain.rs` | a counterexample made simple and told |
 //! | `supervise.rs` | the threads, watched |
+//! | `overflow.rs` | a stack that overflows, named |
 //! | `panics.rs` | panics, told to the execution |
 //! | `explorer.rs` | from the builder to the report |
 //! | `report.rs` | what came of it |
@@ -36,6 +37,7 @@ mod mutants;
 mod names;
 #[cfg(test)]
 mod oracle;
+mod overflow;
 mod panics;
 mod report;
 mod sampling;

@@ -210,7 +210,7 @@ impl Report {
         &self.longest
     }
 
-    /// The limit that was met, in words, if one was.
+    /// The limit that was met, in words, if one was; or what the verdict does not cover.
     #[must_use]
     pub fn limit(&self) -> Option<&str> {
         self.limit.as_deref()
