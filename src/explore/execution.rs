@@ -32,6 +32,8 @@ use crate::wait::{Access, Deadlock, Kind, Op, Resource, Task, TaskId};
 
 /// A task that ignores this many refusals is left suspended.
 const PATIENCE: u32 = 10_000;
+/// A task that does more than this between two steps may be looking for something that another is to do.
+const MOST_UNSEEN: u32 = 1_000;
 /// No event.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -160,6 +162,8 @@ pub(super) struct Panicked {
 pub(super) struct Execution {
     names: Arc<Names>,
     stack_size: usize,
+    /// What ends an execution at once.
+    stop_at: Option<fn(&Outcome) -> bool>,
     /// The number of this execution among all of the process: what outlives its own is told by it.
     number: Cell<u32>,
     unnamed: Arc<str>,
@@ -179,6 +183,8 @@ pub(super) struct Execution {
     current: Cell<u8>,
     /// A task runs, and not the explorer.
     inside: Cell<bool>,
+    /// What it has done since it was resumed that was no step.
+    unseen: Cell<u32>,
     events: Cell<u32>,
     /// Tasks that have not ended.
     running: Cell<u32>,
@@ -209,6 +215,7 @@ impl Execution {
         Self {
             names,
             stack_size,
+            stop_at: None,
             number: Cell::new(0),
             unnamed: "".into(),
             bodies: (0..TASKS).map(|_| Body::default()).collect(),
@@ -224,6 +231,7 @@ impl Execution {
             at_step: Cell::new(0),
             current: Cell::new(0),
             inside: Cell::new(false),
+            unseen: Cell::new(0),
             events: Cell::new(0),
             running: Cell::new(0),
             ending: Cell::new(false),
@@ -232,6 +240,12 @@ impl Execution {
             outcome: RefCell::default(),
             pulse,
         }
+    }
+
+    /// Every execution ends as soon as this is true of it, whatever its tasks could still do.
+    pub(super) fn stop_at(mut self, failed: fn(&Outcome) -> bool) -> Self {
+        self.stop_at = Some(failed);
+        self
     }
 
     /// Runs `body` as the first task until all tasks have ended or nothing more can happen.
@@ -286,6 +300,10 @@ impl Execution {
             self.settle_down();
             let enabled = self.at_step.get();
             if enabled == 0 {
+                break;
+            }
+            if self.stop_at.is_some_and(|failed| failed(&self.outcome.borrow())) {
+                self.outcome.borrow_mut().given_up = true;
                 break;
             }
             let Some(task) = guide.choose(self, enabled) else {
@@ -417,6 +435,7 @@ impl Execution {
         body.held.borrow_mut().exchange();
         overflow::runs(body.lowest.get(), task);
         self.inside.set(true);
+        self.unseen.set(0);
         // SAFETY: the slot is only touched here, by `enlist` before the task runs first, and by `close` when no
         // task runs; what the coroutine calls meanwhile resumes nobody, and enlists others only.
         let fiber = unsafe { &mut *body.fiber.get() }.as_mut();
@@ -495,6 +514,16 @@ impl Execution {
             _ => object,
         };
         if visible { Touch { object, kind: access.kind } } else { Touch::NOTHING }
+    }
+
+    /// Whether the task has done so much without a step that it may be waiting for somebody in a loop. Then this
+    /// is one after all.
+    fn goes_on_and_on(&self, access: Option<Access>) -> bool {
+        self.unseen.set(self.unseen.get() + 1);
+        if self.unseen.get() > MOST_UNSEEN {
+            access.into_iter().for_each(|access| self.names.share(self.local(access.object)));
+        }
+        self.unseen.get() > MOST_UNSEEN
     }
 
     /// The name of an object without the execution that it belongs to.
@@ -668,7 +697,7 @@ impl Scheduler for Execution {
         let touch = step.access.map_or(Touch::NOTHING, |access| self.visible(me, access));
         let waits = step.towards.is_some();
         let private_lock = step.access.is_some_and(|access| access.kind == Kind::Lock);
-        if touch == Touch::NOTHING && (!waits || private_lock) {
+        if touch == Touch::NOTHING && (!waits || private_lock) && !self.goes_on_and_on(step.access) {
             return;
         }
         let towards = step.towards.map(|towards| {

@@ -247,7 +247,7 @@ impl fmt::Display for Report {
             write!(f, ", {redundant} of them redundant")?;
         }
         write!(f, ", the longest of {} steps, in {:.1?}", self.longest.len(), self.time)?;
-        if self.deadlocked > 0 {
+        if self.deadlocked > 0 && *verdict != Verdict::Panicked {
             write!(f, "\ndeadlocks in {} of {executions} executions", self.deadlocked)?;
         }
         if let Some(limit) = &self.limit {

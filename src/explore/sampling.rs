@@ -93,7 +93,8 @@ impl Sampler {
     /// Before each execution; the pick may change from one to the next.
     pub(super) fn begin(&mut self, pick: Pick) {
         self.pick = pick;
-        self.length = self.length.max(self.taken.len());
+        // Changes after the end of most executions would be wasted.
+        self.length = self.taken.len().max(1);
         self.taken.clear();
         self.too_long = false;
         self.last = None;

@@ -72,6 +72,10 @@ pub(super) fn threads<R: Send + 'static>(
         let body = move || {
             let _ = its.thread.set(thread_id());
             let execution = Execution::new(this.names.clone(), this.settings.stack_size, its);
+            let execution = match this.settings.keep_going {
+                true => execution,
+                false => execution.stop_at(this.settings.failed()),
+            };
             // The receiver is gone if another worker blocks.
             let _ = sender.send(work(worker, execution));
         };

@@ -78,7 +78,7 @@ impl<T> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, Deadlock> {
         let (lock, op) = (&self.lock, "lock".into_op());
-        lock.object.arrive(op, Kind::Lock, lock);
+        lock.object.arrive(op, Kind::Lock, lock)?;
         if !lock.raw.try_lock() {
             let request = Request { can_serve: false, arrival: Arrival::Made, ..Request::new(lock, op) };
             wait::door(request, |inside| lock.wait(inside))?;

@@ -260,7 +260,7 @@ impl Inside<'_> {
         // A copy, since the job's own waits add to the list.
         let activations = self.me.awaited.borrow().clone();
         server.run_job(&activations);
-        awaited.object().arrive(self.wait.op, Kind::Look, self.wait.resource);
+        awaited.object().arrive(self.wait.op, Kind::Look, self.wait.resource)?;
         enter(self.me, self.wait)
     }
 }

@@ -226,8 +226,13 @@ impl Object {
     }
 
     /// Takes the step of a wait for `towards`, if it has to wait.
-    pub(crate) fn arrive(self, op: Op, kind: Kind, towards: &dyn Resource) {
+    ///
+    /// # Errors
+    ///
+    /// The execution comes to its end.
+    pub(crate) fn arrive(self, op: Op, kind: Kind, towards: &dyn Resource) -> Result<(), Deadlock> {
         step(op, Some(self.access(kind)), Some(towards));
+        if is_ending() { Err(Deadlock::ended()) } else { Ok(()) }
     }
 
     /// Puts the calling task behind all who wait to be handed this.
