@@ -1,0 +1,104 @@
+//! Measures this crate and its peers side by side: `cargo run --release -p impasse-bench -- explore`.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `rows.rs` | what a bench found, as rows, and as JSON |
+//! | `table.rs` | the same as a table, with each peer's ratio to ours |
+//! | `child.rs` | one measurement in a process of its own, with a limit in wall time |
+//! | `explore/` | the owner protocol under every interleaving, in our explorer and in other model checkers |
+
+mod child;
+mod explore;
+mod rows;
+mod table;
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use rows::Results;
+
+/// Measures this crate and its peers side by side, in one run.
+#[derive(Parser)]
+#[command(name = "impasse-bench", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// The owner protocol under every interleaving: how many executions, how long, how much memory
+    Explore {
+        #[command(flatten)]
+        asked: explore::Asked,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// One measurement, in the process that is to make it and nothing else
+    #[command(hide = true, subcommand)]
+    One(One),
+}
+
+#[derive(Subcommand)]
+enum One {
+    Explore(explore::Trial),
+}
+
+#[derive(Args)]
+struct Output {
+    /// A table to read, or one JSON object
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Write it to this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().bench {
+        Bench::Explore { asked, output } => output.write(&explore::all(&asked)),
+        Bench::One(One::Explore(trial)) => explore::one(trial),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Output {
+    fn write(&self, results: &Results) -> Result<(), Box<dyn Error>> {
+        let text = match self.format {
+            Format::Text => table::render(results),
+            Format::Json => serde_json::to_string_pretty(results)?,
+        };
+        match &self.output {
+            Some(file) => fs::write(file, text + "\n")?,
+            None => println!("{text}"),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}
