@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: [&str; 9] = ["platform", "wait", "sync", "owner", "session", "explore", "report", "js", "cli"];
 
 /// What the library's root gives to the rooms above the one that defines it.
-const ROOT: [(&str, &[&str]); 3] = [
+const ROOT: [(&str, &[&str]); 5] = [
     ("wait", &["Deadlock", "Hop", "IntoOp", "Op", "Site", "Waiting", "on_deadlock", "waiting_tasks"]),
     (
         "owner",
@@ -26,6 +26,8 @@ const ROOT: [(&str, &[&str]); 3] = [
             "WaitOnOwner",
         ],
     ),
+    ("sync", &["thread"]),
+    ("explore", &["Explorer"]),
     ("session", &["SessionBuilder", "Run", "RunError", "RunHandle", "Session"]),
 ];
 

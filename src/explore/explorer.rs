@@ -317,9 +317,10 @@ impl Exploration {
         let (tally, strategy) = match limits.strategy {
             Strategy::Exhaustive => {
                 let hunted = if limits.hunt > 0 && !limits.keep_going { self.hunt() } else { None };
-                let proved = || self.prove();
-                let tally = hunted.unwrap_or_else(proved);
-                (tally, "exhaustive search".to_owned())
+                match hunted {
+                    Some(tally) => (tally, "the hunt that goes before an exhaustive search".to_owned()),
+                    None => (self.prove(), "exhaustive search".to_owned()),
+                }
             }
             Strategy::Random { seed } => {
                 (self.sample(seed, &[Pick::Random]), format!("random walks, seed {seed}"))
@@ -363,6 +364,7 @@ impl Exploration {
 
     /// Which limit kept the search from its end.
     fn limit_met(&self, tally: &Tally, found: bool) -> Option<String> {
+        // A found failure says enough, unless all were to be found.
         let limits = &self.settings;
         if limits.strategy != Strategy::Exhaustive && !found {
             let n = tally.executions;
@@ -414,15 +416,13 @@ impl Exploration {
         let results = supervise::threads(self, 1, Progress::default(), move |_, execution| {
             let mut tally = Tally::default();
             let mut sampler = Sampler::new(picks[0], seed, this.settings.max_steps);
-            let mut counted = 0;
             for pick in picks.iter().cycle() {
-                if counted >= most || this.is_over(&tally) {
+                if tally.executions >= most || this.is_over(&tally) {
                     break;
                 }
                 execution.refresh();
                 sampler.begin(*pick);
                 let outcome = this.play(&execution, &mut sampler);
-                counted += 1;
                 tally.executions += 1;
                 tally.forgotten += outcome.forgotten;
                 if sampler.taken.len() > tally.longest.len() {

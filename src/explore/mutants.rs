@@ -1,5 +1,7 @@
 //! Bugs that tests seed into the search, to show that its oracle has teeth. Outside of tests there are none.
 
+use crate::wait::Kind;
+
 /// A way to be wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(not(test), allow(dead_code))]
@@ -29,6 +31,30 @@ pub(super) enum Mutant {
     CycleIndependent,
 }
 
+pub(super) use switch::{is, seed};
+
+/// Whether a mutant takes this pair for independent.
+#[inline(always)]
+pub(super) fn forgets(a: Kind, b: Kind) -> bool {
+    use Kind::*;
+    is(Mutant::PushesIndependent) && a == Push && b == Push
+        || is(Mutant::LocksIndependent) && a == Lock && b == Lock
+        || is(Mutant::TriesIndependent) && (matches!(a, TryPop | TryLock) || matches!(b, TryPop | TryLock))
+}
+
+#[cfg(not(test))]
+mod switch {
+    use super::Mutant;
+
+    #[inline(always)]
+    pub(in super::super) const fn seed(_: Mutant) {}
+
+    #[inline(always)]
+    pub(in super::super) const fn is(_: Mutant) -> bool {
+        false
+    }
+}
+
 #[cfg(test)]
 mod switch {
     use super::Mutant;
@@ -46,30 +72,4 @@ mod switch {
     pub(in super::super) fn is(mutant: Mutant) -> bool {
         CURRENT.get() == mutant
     }
-}
-
-#[cfg(not(test))]
-mod switch {
-    use super::Mutant;
-
-    #[inline(always)]
-    pub(in super::super) const fn seed(_: Mutant) {}
-
-    #[inline(always)]
-    pub(in super::super) const fn is(_: Mutant) -> bool {
-        false
-    }
-}
-
-pub(super) use switch::{is, seed};
-
-use crate::wait::Kind;
-
-/// Whether a mutant takes this pair for independent.
-#[inline(always)]
-pub(super) fn forgets(a: Kind, b: Kind) -> bool {
-    use Kind::*;
-    is(Mutant::PushesIndependent) && a == Push && b == Push
-        || is(Mutant::LocksIndependent) && a == Lock && b == Lock
-        || is(Mutant::TriesIndependent) && (matches!(a, TryPop | TryLock) || matches!(b, TryPop | TryLock))
 }

@@ -27,7 +27,7 @@ fn configurations(seed: u64) -> Vec<(String, Settings)> {
     for workers in [1, 2, 3] {
         for crown in [1, 3, 8] {
             let first = [First::Lowest, First::Same, First::Highest][(seed % 3) as usize];
-            let jitter = if workers > 1 && seed % 2 == 0 { seed } else { 0 };
+            let jitter = if workers > 1 && seed.is_multiple_of(2) { seed } else { 0 };
             let name = format!("{workers} workers, a crown of {crown}, jitter {jitter}");
             all.push((name, Settings { workers, crown, first, jitter, ..settings() }));
         }
