@@ -12,7 +12,7 @@ use super::policy::WaitOnOwner;
 use crate::platform::{Bug, seeded};
 use crate::sync::{Abandoned, Reader, slot};
 use crate::wait::{
-    self, Activation, Arrival, HandOver, IntoOp, Lineage, Local, Op, Request, Resource, Scope, Stamp, TaskId,
+    self, Activation, Arrival, IntoOp, Lineage, Local, Op, Request, Resource, Scope, Stamp, TaskId,
 };
 
 /// What an owner and its handles share.
@@ -203,9 +203,13 @@ impl<T, V: Send> Resource for Reply<'_, T, V> {
         Some(format!("the job would be queued behind the one that waits ({})", provider_is_in.label))
     }
 
-    fn hand_over(&self, awaited: Option<Activation>) -> HandOver {
+    fn is_served(&self, awaited: Option<Activation>) -> bool {
         let belongs = awaited.is_some_and(|awaited| self.lineage.descends_from(&[awaited]));
-        self.owner.mailbox.need(self.ticket, belongs)
+        belongs && !self.owner.mailbox.has_begun(self.ticket)
+    }
+
+    fn hand_over(&self) -> bool {
+        self.owner.mailbox.need(self.ticket)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::job::{Job, Ticket};
 use crate::platform::{Bug, Mutex, seeded};
-use crate::wait::{Access, Activation, HandOver, Kind, Object, Op, Stamp, TaskId};
+use crate::wait::{Access, Activation, Kind, Object, Op, Stamp, TaskId};
 
 pub(super) struct Mailbox<T> {
     owner: TaskId,
@@ -187,20 +187,23 @@ impl<T> Mailbox<T> {
         inner.queue.remove(first).map(begun)
     }
 
-    /// Hands over the news that this job is needed, unless it has begun, or belongs to what is awaited.
-    pub(super) fn need(&self, ticket: &Ticket, belongs: bool) -> HandOver {
+    /// Whether the owner has taken the job from the queue.
+    pub(super) fn has_begun(&self, ticket: &Ticket) -> bool {
+        let _inner = self.inner.lock();
+        ticket.begun.load(Ordering::Relaxed)
+    }
+
+    /// Hands over the news that this job is needed; `false` if it has begun already.
+    pub(super) fn need(&self, ticket: &Ticket) -> bool {
         let mut inner = self.inner.lock();
         if ticket.begun.load(Ordering::Relaxed) {
-            return HandOver::No;
-        }
-        if belongs {
-            return HandOver::Served;
+            return false;
         }
         ticket.needed.store(true, Ordering::Relaxed);
         let wake = inner.take_parked();
         drop(inner);
         self.wake_if(wake);
-        HandOver::Needed
+        true
     }
 
     fn wake_if(&self, wake: bool) {

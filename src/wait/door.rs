@@ -18,7 +18,7 @@ use super::graph::{self, Cycle};
 use super::lineage::Activation;
 use super::op::Op;
 use super::registry::{self, Live, Look, Seen};
-use super::resource::{HandOver, Resource};
+use super::resource::Resource;
 use super::scheduler::{self, Access, Kind, Object};
 use super::task::{self, Local, Manner, Server, TaskId};
 use crate::platform::atomic::{Ordering, fence};
@@ -66,7 +66,7 @@ pub(super) struct Wait<'a> {
     pub(super) during: Option<Op>,
     pub(super) judged: bool,
     /// The activation that is waited for.
-    awaits: Option<Activation>,
+    pub(super) awaits: Option<Activation>,
     /// Jobs queued at this task can still be run.
     pub(super) serves: bool,
     /// Nothing; loom checks the looks of others against the end of this record.
@@ -162,15 +162,14 @@ fn judge(look: &Look, me: TaskId, judged: bool) -> Option<Deadlock> {
     if !seeded(Bug::ForwardOnly) && !graph::confirm(&graph, &cycle) {
         return None;
     }
-    let served = if seeded(Bug::IgnoreServing) { None } else { served(&cycle) };
-    if served.is_some_and(|(_, handed)| handed == HandOver::Served) {
+    let looks_at_serving = !seeded(Bug::IgnoreServing);
+    if looks_at_serving && is_served(&cycle) {
         return None;
     }
     if judged {
         scheduler::closes(cycle[1..].iter().map(|step| step.task));
     }
-    if let Some((owner, _)) = served {
-        scheduler::needs(owner);
+    if looks_at_serving && hand_over(&cycle) {
         return None;
     }
     // The story ends with the wait that closes it.
@@ -195,15 +194,22 @@ fn judge(look: &Look, me: TaskId, judged: bool) -> Option<Deadlock> {
 
 type Step<'a> = graph::Step<TaskId, Seen<'a>>;
 
-/// A cycle through the queue of an owner that serves is not a deadlock: the job there is served in any case, or
-/// this is the news that it is needed, and tells that owner. Returns the owner, and which of the two it was.
-fn served(cycle: &Cycle<Live<'_>>) -> Option<(TaskId, HandOver)> {
+/// The waits that lead to an owner which serves while it waits itself, each with that owner's.
+fn through_serving<'a, 'b>(cycle: &'b Cycle<Live<'a>>) -> impl Iterator<Item = (&'b Step<'a>, &'b Step<'a>)> {
     let next = cycle.iter().cycle().skip(1);
-    let through = cycle.iter().zip(next).filter(|(_, provider)| provider.wait.0.serves);
-    let mut handed = through.map(|(step, provider): (&Step<'_>, &Step<'_>)| {
-        (provider.task, step.wait.0.resource.hand_over(provider.wait.0.awaits))
-    });
-    handed.find(|(_, handed)| *handed != HandOver::No)
+    cycle.iter().zip(next).filter(|(_, provider)| provider.wait.0.serves)
+}
+
+/// A cycle through a job that a serving owner runs in any case is not one.
+fn is_served(cycle: &Cycle<Live<'_>>) -> bool {
+    through_serving(cycle).any(|(step, owner)| step.wait.0.resource.is_served(owner.wait.0.awaits))
+}
+
+/// A cycle through the queue of an owner that serves is not a deadlock but the news that a job there is
+/// needed. Tells that owner; `false` if there is none.
+fn hand_over(cycle: &Cycle<Live<'_>>) -> bool {
+    let told = through_serving(cycle).find(|(step, _)| step.wait.0.resource.hand_over());
+    told.inspect(|(_, owner)| scheduler::needs(owner.task)).is_some()
 }
 
 /// Past the door: the edge is published until this is dropped.

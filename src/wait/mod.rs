@@ -33,7 +33,7 @@ pub use registry::{Waiting, waiting_tasks};
 
 pub(crate) use door::{Arrival, Awaited, Inside, Request, door};
 pub(crate) use lineage::{Activation, Lineage};
-pub(crate) use resource::{HandOver, Resource};
+pub(crate) use resource::Resource;
 pub(crate) use scheduler::{Access, Kind, Object, Stamp, StampCell, is_explored};
 pub(crate) use task::{Local, Manner, Scope, Server, Task, TaskId, Thread, current};
 

@@ -290,11 +290,21 @@ pub(crate) fn leads_through(
     let Some(first) = resource.provider().filter(|first| seems_to_wait(*first)) else { return false };
     look(|look| {
         let graph = Live { look, judged: true };
-        let next = |task: &TaskId| graph.provider(graph.waiting(*task)?);
+        let (mut resource, mut task, mut found) = (resource, first, false);
         // A chain of distinct tasks is no longer than all of them; a tail into a foreign cycle ends there.
-        let most = REGISTRY.tasks.used() as usize;
-        let chain: Vec<_> = std::iter::successors(Some(first), next).take(most).collect();
-        let home = chain.iter().position(|task| *task == me);
-        home.is_some_and(|home| chain[..home].iter().any(|task| wanted(*task)))
+        for _ in 0..REGISTRY.tasks.used() {
+            if task == me {
+                return found;
+            }
+            let Some(Seen(wait)) = graph.waiting(task) else { return false };
+            if wait.serves && resource.is_served(wait.awaits) {
+                return false;
+            }
+            found |= wanted(task);
+            resource = wait.resource;
+            let Some(next) = resource.provider() else { return false };
+            task = next;
+        }
+        false
     })
 }

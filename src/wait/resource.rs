@@ -4,18 +4,6 @@ use super::lineage::Activation;
 use super::op::Op;
 use super::task::TaskId;
 
-/// What the owner of a queued job does with it while it waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum HandOver {
-    /// Nothing: it is no such job, or has begun.
-    No,
-    /// It serves the job: it belongs to what is awaited.
-    Served,
-    /// It serves the job from now on: somebody needs it.
-    Needed,
-}
-
 /// Something that a task waits for and that one other task can give.
 ///
 /// It is looked at by other tasks, and only during a look (see `registry.rs`): whoever waits for it keeps it
@@ -37,10 +25,16 @@ pub(crate) trait Resource: Sync {
         None
     }
 
-    /// If this is a job that its owner, which serves while it waits for `awaited`, has not begun: whether it
-    /// serves it in any case, and if not, hands over the news that somebody needs it.
-    fn hand_over(&self, awaited: Option<Activation>) -> HandOver {
+    /// Whether this is a job that its owner, which serves while it waits for `awaited`, has not begun and runs
+    /// in any case: it belongs to what is awaited.
+    fn is_served(&self, awaited: Option<Activation>) -> bool {
         let _ = awaited;
-        HandOver::No
+        false
+    }
+
+    /// Whether this is a job that its owner, which serves while it waits, has not begun: then the news that
+    /// somebody needs it is handed to that owner.
+    fn hand_over(&self) -> bool {
+        false
     }
 }

@@ -10,6 +10,7 @@ use super::super::search::First;
 use super::barging;
 use super::naive::{Seen, enumerate, explored};
 use super::programs::Program;
+use super::systems::System;
 
 /// Programs with more executions than this are left out.
 const MOST: usize = 4_000;
@@ -134,6 +135,19 @@ fn random_programs_are_explored_completely_and_once() {
         }
     });
     println!("{counts:?}");
+}
+
+#[test]
+fn random_systems_are_explored_completely() {
+    let counts = Counts::default();
+    for_all((1..=cases(3_000)).collect(), |seed| {
+        let system = System::random(seed);
+        let checked = catch_unwind(AssertUnwindSafe(|| compare(seed, system.body(), &counts)));
+        assert!(checked.is_ok(), "seed {seed}: {system:?}");
+    });
+    println!("{counts:?}");
+    let programs = counts.programs.into_inner();
+    assert!(programs >= cases(3_000) / 4, "only {programs} of the systems are small enough");
 }
 
 /// A program, what is true of it, in how many executions that was found, and how to explore it.

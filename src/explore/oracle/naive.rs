@@ -29,8 +29,10 @@ type Past = [u8; 16];
 pub(super) struct Seen {
     pub(super) classes: BTreeSet<Class>,
     pub(super) outcomes: BTreeSet<String>,
-    /// In some execution a deadlock was returned as an error.
+    /// In some execution a deadlock was returned as an error, or a job served because it was needed.
     pub(super) cycles: bool,
+    /// The latter.
+    pub(super) needs: bool,
 }
 
 /// Whether the order of two steps can be told: written down once more, by objects, and not taken from the
@@ -154,7 +156,8 @@ pub(super) fn enumerate(exploration: &Arc<Exploration>, most: usize) -> Option<(
 impl Seen {
     fn add(&mut self, class: Class, outcome: &Outcome) {
         self.classes.insert(class);
-        self.cycles |= outcome.deadlocks.iter().any(|(_, returned, _)| *returned);
+        self.needs |= outcome.needed;
+        self.cycles |= outcome.needed || outcome.deadlocks.iter().any(|(_, returned, _)| *returned);
         self.outcomes.insert(Observed::take(outcome));
     }
 }
