@@ -4,13 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::explorer::{Exploration, Explorer, Settings, Tally};
-use super::super::mutants::Mutant;
-use super::super::search::First;
 use super::barging;
 use super::naive::{Seen, enumerate, explored};
 use super::programs::Program;
 use super::systems::System;
+use crate::explore::explorer::{Exploration, Explorer, Settings, Tally};
+use crate::explore::mutants::Mutant;
+use crate::explore::search::First;
 
 /// Programs with more executions than this are left out.
 const MOST: usize = 4_000;
@@ -74,6 +74,8 @@ struct Counts {
     naive: AtomicU64,
     redundant: AtomicU64,
     overtaken: AtomicU64,
+    /// Programs in which an owner serves a job because somebody needs it.
+    needs: AtomicU64,
 }
 
 fn compare(seed: u64, body: Arc<dyn Fn() + Send + Sync>, counts: &Counts) -> Option<Seen> {
@@ -89,6 +91,7 @@ fn compare(seed: u64, body: Arc<dyn Fn() + Send + Sync>, counts: &Counts) -> Opt
     counts.programs.fetch_add(1, Ordering::Relaxed);
     counts.classes.fetch_add(truth.classes.len() as u64, Ordering::Relaxed);
     counts.naive.fetch_add(executions as u64, Ordering::Relaxed);
+    counts.needs.fetch_add(truth.needs.into(), Ordering::Relaxed);
     Some(truth)
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use super::super::execution::{Execution, Guide, Outcome};
-use super::super::explorer::{Collect, Exploration, Settings, Tally};
-use super::super::mutants::{self, Mutant};
-use super::super::search::{Move, Search};
-use super::super::supervise::{self, Progress};
 use super::programs::Observed;
+use crate::explore::execution::{Execution, Guide, Outcome};
+use crate::explore::explorer::{Collect, Exploration, Settings, Tally};
+use crate::explore::mutants::{self, Mutant};
+use crate::explore::search::{Move, Search};
+use crate::explore::supervise::{self, Progress};
 use crate::wait::Kind;
 
 /// A step of an execution: whose, what, and the events it closed a cycle with.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::execution::Outcome;
+use crate::explore::execution::Outcome;
 use crate::sync::{Mutex, MutexGuard, Queue};
 use crate::thread;
 use crate::wait::{self, Manner};
