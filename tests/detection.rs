@@ -313,3 +313,26 @@ fn a_slow_holder_is_silent() {
         assert_eq!(waiter.join().unwrap(), 7);
     });
 }
+
+#[test]
+fn a_timed_wait_on_a_condition_ends_by_time_or_by_a_notification() {
+    let shared = std::sync::Arc::new((impasse::sync::Mutex::new(false), impasse::sync::Condvar::new()));
+    let (lock, changed) = &*shared;
+    let (set, late) =
+        changed.wait_timeout(lock.lock().unwrap(), std::time::Duration::from_millis(20)).unwrap();
+    assert!(late && !*set);
+    drop(set);
+    let other = shared.clone();
+    let setter = impasse::thread::spawn("setter", move || {
+        *other.0.lock().unwrap() = true;
+        other.1.notify_all();
+    });
+    let mut set = lock.lock().unwrap();
+    while !*set {
+        let late;
+        (set, late) = changed.wait_timeout(set, std::time::Duration::from_secs(60)).unwrap();
+        assert!(!late);
+    }
+    drop(set);
+    setter.unwrap().join().unwrap();
+}

@@ -5,9 +5,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use impasse::explore::{Explorer, Strategy, Verdict};
+use impasse::explore::{Explorer, Strategy, Timeouts, Verdict};
 use impasse::sync::atomic::AtomicU64;
-use impasse::sync::{Mutex, Queue};
+use impasse::sync::{Condvar, Mutex, Queue};
 use impasse::{Owner, Session, WaitOnOwner, thread};
 
 /// S sessions, each with J jobs for one owner: J - 1 calls, and a post that says it is through. The owner runs
@@ -239,6 +239,88 @@ fn what_is_made_outside_and_explorers_inside_are_refused_with_the_way_out() {
     assert!(report.to_string().contains("make it inside the closure that is explored"), "{report}");
     let report = Explorer::builder().explore(|| impasse::explore(|| ()));
     assert!(report.to_string().contains("an explorer inside of an explorer"), "{report}");
+}
+
+/// A flag, set by one task and waited for by another.
+fn flag(wait: impl Fn(&Mutex<bool>, &Condvar) + Send + Sync + 'static) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        let flag = Arc::new((Mutex::new(false), Condvar::new()));
+        let other = flag.clone();
+        let setter = thread::spawn("setter", move || {
+            *other.0.lock().unwrap() = true;
+            other.1.notify_one();
+        });
+        wait(&flag.0, &flag.1);
+        setter.unwrap().join().unwrap();
+    }
+}
+
+#[test]
+fn a_lost_wake_up_is_found_and_a_wait_that_looks_under_the_lock_is_verified() {
+    let right = |flag: &Mutex<bool>, changed: &Condvar| {
+        let mut set = flag.lock().unwrap();
+        while !*set {
+            set = changed.wait(set).unwrap();
+        }
+    };
+    Explorer::builder().explore(flag(right)).assert_verified();
+    let looks_before = |flag: &Mutex<bool>, changed: &Condvar| {
+        let set = *flag.lock().unwrap();
+        if !set {
+            drop(changed.wait(flag.lock().unwrap()).unwrap());
+        }
+    };
+    let report = Explorer::builder().explore(flag(looks_before));
+    assert_eq!(report.verdict(), Verdict::Deadlock, "{report}");
+    assert!(report.to_string().contains("waits for the condition made at tests/explore.rs"), "{report}");
+}
+
+#[test]
+fn spurious_wake_ups_are_an_option() {
+    let once = |flag: &Mutex<bool>, changed: &Condvar| {
+        let mut set = flag.lock().unwrap();
+        if !*set {
+            set = changed.wait(set).unwrap();
+        }
+        assert!(*set, "woken for no reason");
+    };
+    Explorer::builder().explore(flag(once)).assert_verified();
+    let report = Explorer::builder().spurious_wakeups(true).explore(flag(once));
+    assert_eq!(report.verdict(), Verdict::Panicked, "{report}");
+    assert!(report.to_string().contains("woken for no reason"), "{report}");
+}
+
+#[test]
+fn a_timeout_is_a_choice_or_the_last_resort() {
+    let timely = |flag: &Mutex<bool>, changed: &Condvar| {
+        let mut set = flag.lock().unwrap();
+        while !*set {
+            let late;
+            (set, late) = changed.wait_timeout(set, Duration::from_secs(3600)).unwrap();
+            assert!(!late, "the time was up");
+        }
+    };
+    let report = Explorer::builder().explore(flag(timely));
+    assert_eq!(report.verdict(), Verdict::Panicked, "{report}");
+    Explorer::builder().timeouts(Timeouts::WhenStuck).explore(flag(timely)).assert_verified();
+    // Nobody notifies: the hour passes at once.
+    let alone = || {
+        let (lock, condition) = (Mutex::new(()), Condvar::new());
+        let (_held, late) = condition.wait_timeout(lock.lock().unwrap(), Duration::from_secs(3600)).unwrap();
+        assert!(late);
+    };
+    Explorer::builder().timeouts(Timeouts::WhenStuck).explore(alone).assert_verified();
+}
+
+#[test]
+fn a_yield_lets_others_go_and_is_no_reason_to_explore_more() {
+    let report = Explorer::builder().explore(|| {
+        let other = thread::spawn("other", || (0..3).for_each(|_| thread::yield_now()));
+        thread::yield_now();
+        other.unwrap().join().unwrap();
+    });
+    report.assert_verified();
+    assert_eq!(report.executions(), 1);
 }
 
 /// The bug that needs one order: the owner is closed after exactly two of the first session's callbacks.

@@ -20,6 +20,7 @@
 //! | | unlock | try | lock, unlock |
 //! | slot | settle | look: it sees whether the value is there | (settle: there is one) |
 //! | | look | settle | look: one reader; post, keep: see below |
+//! | condition | await, notify | each other: who is woken; notify also look: who leaves is not woken | |
 //! | atomic | load | store | load |
 //! | | store | load, store (and every operation that reads and writes) | |
 //!
@@ -27,6 +28,10 @@
 //! is part of the mailbox. Whether the value or a job comes first decides what is served: settle depends on post
 //! and keep. A look does not: a job that is there when the owner looks, and one that comes while it waits, are
 //! served after both.
+//!
+//! A timed wait that may end at any moment, and a wait that may end for no reason, is a look at its slot: it comes
+//! before what it waits for, or after. One that ends by time only when nothing else can happen is no step; then
+//! everything has happened before it.
 //!
 //! Recorded and not scheduled, since nobody can tell when they happen: the pop of a mailbox (one consumer),
 //! the reply of a call (one waiter, which does nothing else), a join, a spawn. They pass clocks on and are no
@@ -62,6 +67,9 @@ const fn conflict(a: Kind, b: Kind) -> bool {
             | (Lock, Lock | TryLock)
             | (TryLock, Lock | TryLock | Unlock)
             | (Unlock, TryLock)
+            | (Await | Notify, Await | Notify)
+            | (Look, Notify)
+            | (Notify, Look)
             | (Settle, Look | Post | Keep)
             | (Look | Post | Keep, Settle)
             | (Load, Store)
@@ -86,8 +94,8 @@ mod tests {
     fn dependence_has_no_direction() {
         use Kind::*;
         let kinds = [
-            Post, Keep, Owe, Close, IsClosed, Push, Pop, TryPop, Lock, TryLock, Unlock, Settle, Look, Load,
-            Store,
+            Post, Keep, Owe, Close, IsClosed, Push, Pop, TryPop, Lock, TryLock, Unlock, Settle, Look, Await,
+            Notify, Load, Store,
         ];
         for a in kinds {
             for b in kinds {

@@ -16,6 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use corosensei::stack::{DefaultStack, Stack as _};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -86,6 +87,8 @@ struct Fellow {
     rest: Rest,
     /// Somebody unparked it while it did not park.
     token: bool,
+    /// When its wait ends by time, if it does.
+    deadline: Option<Duration>,
     pending: Pending,
     clock: Clock,
     /// The last stamp given for this clock, while the clock stays as it is.
@@ -106,6 +109,7 @@ impl Fellow {
             yielder: std::ptr::null(),
             rest: Rest::Ended,
             token: false,
+            deadline: None,
             pending: Pending { op: Op::unasked(""), touch: Touch::NOTHING, towards: None },
             clock: Clock::ZERO,
             stamp: 0,
@@ -162,6 +166,12 @@ pub(super) struct Panicked {
 pub(super) struct Execution {
     names: Arc<Names>,
     stack_size: usize,
+    /// Timed waits may end at any moment.
+    pub(super) any_time: bool,
+    /// Waits for conditions may end for no reason.
+    pub(super) spurious: bool,
+    /// The virtual time since the execution began.
+    now: Cell<Duration>,
     /// What ends an execution at once.
     stop_at: Option<fn(&Outcome) -> bool>,
     /// The number of this execution among all of the process: what outlives its own is told by it.
@@ -215,6 +225,9 @@ impl Execution {
         Self {
             names,
             stack_size,
+            any_time: true,
+            spurious: false,
+            now: Cell::new(Duration::ZERO),
             stop_at: None,
             number: Cell::new(0),
             unnamed: "".into(),
@@ -291,6 +304,7 @@ impl Execution {
         self.at_step.set(0);
         self.events.set(0);
         self.running.set(0);
+        self.now.set(Duration::ZERO);
         self.ending.set(false);
         *self.outcome.borrow_mut() = Outcome::default();
     }
@@ -300,6 +314,9 @@ impl Execution {
             self.settle_down();
             let enabled = self.at_step.get();
             if enabled == 0 {
+                if self.let_time_pass() {
+                    continue;
+                }
                 break;
             }
             if self.stop_at.is_some_and(|failed| failed(&self.outcome.borrow())) {
@@ -323,6 +340,26 @@ impl Execution {
             self.settle_down();
             guide.taken(self, task);
         }
+    }
+
+    /// Nothing can happen any more, but that the next timed wait ends: everything else has happened before.
+    fn let_time_pass(&self) -> bool {
+        let numbers = self.numbers.borrow();
+        let deadline =
+            |task: &u8| self.with(*task, |fellow| fellow.deadline.filter(|_| fellow.rest == Rest::Blocked));
+        let timed = numbers.iter().filter_map(|task| Some((deadline(task)?, *task)));
+        let Some((deadline, next)) = timed.min() else { return false };
+        self.now.set(deadline);
+        let mut all = Clock::ZERO;
+        numbers.iter().for_each(|task| all.join(&self.with(*task, |fellow| fellow.clock)));
+        self.with(next, |fellow| {
+            fellow.deadline = None;
+            fellow.rest = Rest::Ready;
+            fellow.stamp = 0;
+            fellow.clock = all;
+        });
+        self.ready.borrow_mut().push(next);
+        true
     }
 
     fn settle_down(&self) {
@@ -727,6 +764,33 @@ impl Scheduler for Execution {
             return;
         }
         self.suspend(Rest::Blocked);
+    }
+
+    fn timeouts_any_time(&self) -> bool {
+        self.any_time
+    }
+
+    fn wakes_spuriously(&self) -> bool {
+        self.spurious
+    }
+
+    fn park_timeout(&self, timeout: Duration) -> bool {
+        let deadline = self.now.get().saturating_add(timeout);
+        self.with(self.current.get(), |fellow| fellow.deadline = Some(deadline));
+        self.park();
+        // Whoever let the time come took the deadline away.
+        self.with(self.current.get(), |fellow| fellow.deadline.take()).is_none()
+    }
+
+    fn yield_now(&self) {
+        if self.ending.get() {
+            return self.refuse();
+        }
+        let me = self.current.get();
+        let pending = Pending { op: Op::unasked("yield"), touch: Touch::NOTHING, towards: None };
+        self.with(me, |fellow| fellow.pending = pending);
+        self.at_step.set(self.at_step.get() | 1 << me);
+        self.suspend(Rest::AtStep);
     }
 
     fn unpark(&self, task: TaskId) {

@@ -45,6 +45,19 @@ pub enum Strategy {
     },
 }
 
+/// When a timed wait ends by time. The clock is virtual: no execution ever sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Timeouts {
+    /// At any moment, before or after what it waits for: everything that a timeout of any length could do. A loop
+    /// that tries again and again need not end, and then meets the step limit.
+    #[default]
+    Anytime,
+    /// Only when nothing else can happen, the shortest first: what timeouts do that are longer than everything
+    /// else takes.
+    WhenStuck,
+}
+
 /// What the settings of an exploration are.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -57,6 +70,8 @@ pub(super) struct Settings {
     pub(super) keep_going: bool,
     pub(super) deadlock_errors: bool,
     pub(super) panics: bool,
+    pub(super) timeouts: Timeouts,
+    pub(super) spurious: bool,
     pub(super) hunt: u64,
     pub(super) crown: usize,
     pub(super) first: First,
@@ -97,6 +112,8 @@ impl Explorer {
                 keep_going: false,
                 deadlock_errors: false,
                 panics: false,
+                timeouts: Timeouts::default(),
+                spurious: false,
                 hunt: 60,
                 crown: 4,
                 first: First::default(),
@@ -170,6 +187,21 @@ impl Explorer {
     #[must_use]
     pub fn allow_caught_panics(mut self, allow: bool) -> Self {
         self.settings.panics = allow;
+        self
+    }
+
+    /// When timed waits end by time; [`Timeouts::Anytime`] if nothing is said.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// Whether waits for a [`Condvar`](crate::sync::Condvar) may end for no reason, as those of the operating
+    /// system may. Not if nothing is said.
+    #[must_use]
+    pub fn spurious_wakeups(mut self, spurious: bool) -> Self {
+        self.settings.spurious = spurious;
         self
     }
 

@@ -45,7 +45,7 @@ mod schedule;
 mod search;
 mod supervise;
 
-pub use explorer::{Explorer, Strategy, explore};
+pub use explorer::{Explorer, Strategy, Timeouts, explore};
 pub use report::{Counterexample, Report, Verdict};
 pub use schedule::{ParseScheduleError, Schedule};
 

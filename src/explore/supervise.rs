@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::crown::Crown;
 use super::execution::Execution;
-use super::explorer::Exploration;
+use super::explorer::{Exploration, Timeouts};
 use super::report::Failure;
 use crate::wait::TaskId;
 use crate::wait::explored::name_of;
@@ -71,7 +71,9 @@ pub(super) fn threads<R: Send + 'static>(
         let (work, this, sender, its) = (work.clone(), exploration.clone(), sender.clone(), pulse.clone());
         let body = move || {
             let _ = its.thread.set(thread_id());
-            let execution = Execution::new(this.names.clone(), this.settings.stack_size, its);
+            let mut execution = Execution::new(this.names.clone(), this.settings.stack_size, its);
+            execution.any_time = this.settings.timeouts == Timeouts::Anytime;
+            execution.spurious = this.settings.spurious;
             let execution = match this.settings.keep_going {
                 true => execution,
                 false => execution.stop_at(this.settings.failed()),

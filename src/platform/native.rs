@@ -4,6 +4,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
 
 pub(crate) use std::sync::atomic;
 pub(crate) use std::thread_local;
@@ -47,6 +48,17 @@ impl Parker {
                 self.wake.wait(&mut sleeping);
             }
         }
+    }
+
+    /// Blocks until the token is there, then takes it, or until this moment; says whether the time is up.
+    pub(crate) fn park_until(&self, deadline: Instant) -> bool {
+        let mut sleeping = self.sleeping.lock();
+        while !self.token.swap(false, Ordering::Acquire) {
+            if self.wake.wait_until(&mut sleeping, deadline).timed_out() {
+                return !self.token.swap(false, Ordering::Acquire);
+            }
+        }
+        false
     }
 
     /// Leaves the token and wakes the task.

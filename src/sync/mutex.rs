@@ -171,6 +171,13 @@ pub struct MutexGuard<'a, T> {
     _here: PhantomData<*const ()>,
 }
 
+impl<'a, T> MutexGuard<'a, T> {
+    /// The lock that it is of.
+    pub(super) fn mutex(&self) -> &'a Mutex<T> {
+        self.mutex
+    }
+}
+
 // SAFETY: shared, it gives out `&T` and nothing else.
 unsafe impl<T: Sync> Sync for MutexGuard<'_, T> {}
 

@@ -36,6 +36,14 @@ pub fn spawn<R: Send + 'static>(
     Ok(JoinHandle { name, result })
 }
 
+/// Lets other threads go first. Inside an exploration it is a place where another task may go on, as every step
+/// is.
+pub fn yield_now() {
+    if !wait::yield_now() {
+        std::thread::yield_now();
+    }
+}
+
 /// The right to the result of a thread.
 pub struct JoinHandle<R> {
     name: Arc<str>,

@@ -12,6 +12,7 @@
 //! over, so there is nothing to undo. Whatever blocks later finds this edge published and does the same check.
 
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::deadlock::{self, Deadlock, Hop};
 use super::graph::{self, Cycle};
@@ -251,6 +252,37 @@ impl Inside<'_> {
             match server.filter(|server| server.has_job(&self.me.awaited.borrow())) {
                 Some(server) => self.serve(server, awaited)?,
                 None => self.me.park()?,
+            }
+        }
+    }
+
+    /// As [`until`](Self::until), for at most this long, and without serving; `None` if the time was up.
+    ///
+    /// Inside an exploration the time is up at any moment (then the wait is a look, and comes before or after
+    /// the event), or only when nothing else can happen. Whoever leaves changes the `line` that it stood in.
+    ///
+    /// # Errors
+    ///
+    /// Inside an exploration, if the execution comes to its end.
+    pub(crate) fn until_timeout<A: Awaited>(
+        &self,
+        awaited: &A,
+        line: Object,
+        timeout: Duration,
+    ) -> Result<Option<A::Value>, Deadlock> {
+        let spurious = timeout == Duration::MAX && scheduler::wakes_spuriously();
+        if spurious || scheduler::timeouts_any_time() == Some(true) {
+            awaited.object().observe_with(line);
+            awaited.object().arrive(self.wait.op, Kind::Look, self.wait.resource)?;
+            return Ok(awaited.poll(self.me.id));
+        }
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            if let Some(value) = awaited.poll(self.me.id) {
+                return Ok(Some(value));
+            }
+            if self.me.park_until(deadline, timeout)? {
+                return Ok(awaited.poll(self.me.id));
             }
         }
     }

@@ -34,7 +34,9 @@ pub use registry::{Waiting, waiting_tasks};
 pub(crate) use door::{Arrival, Awaited, Inside, Request, door};
 pub(crate) use lineage::{Activation, Lineage};
 pub(crate) use resource::Resource;
-pub(crate) use scheduler::{Access, Kind, Object, Stamp, StampCell, is_explored};
+pub(crate) use scheduler::{
+    Access, Kind, Object, Stamp, StampCell, is_explored, wakes_spuriously, yield_now,
+};
 pub(crate) use task::{Local, Manner, Scope, Server, Task, TaskId, Thread, current};
 
 /// What the explorer needs of this room.

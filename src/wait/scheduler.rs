@@ -17,6 +17,8 @@
 #[cfg(feature = "explore")]
 use std::cell::Cell;
 
+use std::time::Duration;
+
 use super::deadlock::Deadlock;
 use super::op::Op;
 use super::resource::Resource;
@@ -53,6 +55,10 @@ pub(crate) enum Kind {
     Settle,
     /// Somebody looks whether a value has arrived, and does something else if not.
     Look,
+    /// A place among those who wait to be notified.
+    Await,
+    /// Wakes some of those.
+    Notify,
     /// Reads an atomic.
     Load,
     /// Writes an atomic, or reads and writes it.
@@ -89,6 +95,15 @@ pub(crate) trait Scheduler {
     fn observe(&self, object: u64, with: u64);
     /// Blocks the calling task until it is unparked.
     fn park(&self);
+    /// Whether a timed wait may end by time at any moment, or only when nothing else can happen.
+    fn timeouts_any_time(&self) -> bool;
+    /// Whether a wait for a condition may end for no reason.
+    fn wakes_spuriously(&self) -> bool;
+    /// Blocks the calling task until it is unparked, or until nothing else can happen and its time comes first;
+    /// says whether the latter.
+    fn park_timeout(&self, timeout: Duration) -> bool;
+    /// Lets the others go first, if it can be told.
+    fn yield_now(&self);
     /// Wakes a task, or lets its next park pass.
     fn unpark(&self, task: TaskId);
     /// Starts a task.
@@ -164,6 +179,26 @@ pub(crate) fn step(op: Op, access: Option<Access>, towards: Option<&dyn Resource
 /// Blocks the calling task, if it is a coroutine.
 pub(super) fn park() -> bool {
     ask(|scheduler| scheduler.park()).is_some()
+}
+
+/// Whether a timed wait of this coroutine may end at any moment; `None` if it is a thread.
+pub(super) fn timeouts_any_time() -> Option<bool> {
+    ask(|scheduler| scheduler.timeouts_any_time())
+}
+
+/// Whether a wait for a condition may end for no reason: an option of the explorer.
+pub(crate) fn wakes_spuriously() -> bool {
+    ask(|scheduler| scheduler.wakes_spuriously()).unwrap_or(false)
+}
+
+/// Blocks the calling task for at most this long, if it is a coroutine; says whether the time was up.
+pub(super) fn park_timeout(timeout: Duration) -> Option<bool> {
+    ask(|scheduler| scheduler.park_timeout(timeout))
+}
+
+/// Lets other coroutines go first, if tasks are coroutines.
+pub(crate) fn yield_now() -> bool {
+    ask(|scheduler| scheduler.yield_now()).is_some()
 }
 
 /// Wakes a coroutine, if tasks are coroutines.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::deadlock::Deadlock;
 use super::lineage::{Activation, Lineage};
@@ -187,6 +188,26 @@ impl Local {
             return Err(Deadlock::ended());
         }
         Ok(())
+    }
+
+    /// As [`park`](Self::park), until this moment at most (never, if there is none); inside an exploration for
+    /// `timeout` of its own time. Says whether the time is up.
+    ///
+    /// # Errors
+    ///
+    /// As `park`.
+    pub(super) fn park_until(&self, deadline: Option<Instant>, timeout: Duration) -> Result<bool, Deadlock> {
+        match scheduler::park_timeout(timeout) {
+            Some(_) if scheduler::is_ending() => Err(Deadlock::ended()),
+            Some(is_up) => Ok(is_up),
+            None => Ok(match deadline {
+                Some(deadline) => self.record.parker.park_until(deadline),
+                None => {
+                    self.record.parker.park();
+                    false
+                }
+            }),
+        }
     }
 
     /// Runs `body` on behalf of `lineage`, inside `scope`.

@@ -8,7 +8,7 @@ use super::barging;
 use super::naive::{Seen, enumerate, explored};
 use super::programs::Program;
 use super::systems::System;
-use crate::explore::explorer::{Exploration, Explorer, Settings, Tally};
+use crate::explore::explorer::{Exploration, Explorer, Settings, Tally, Timeouts};
 use crate::explore::mutants::Mutant;
 use crate::explore::search::First;
 
@@ -79,9 +79,12 @@ struct Counts {
 }
 
 fn compare(seed: u64, body: Arc<dyn Fn() + Send + Sync>, counts: &Counts) -> Option<Seen> {
-    let exploration = Exploration::new(settings(), body);
+    let timeouts = if seed.is_multiple_of(2) { Timeouts::WhenStuck } else { Timeouts::Anytime };
+    let spurious = seed.is_multiple_of(3);
+    let exploration = Exploration::new(Settings { timeouts, spurious, ..settings() }, body);
     let (executions, truth) = enumerate(&exploration, MOST)?;
     for (name, settings) in configurations(seed) {
+        let settings = Settings { timeouts, spurious, ..settings };
         let (tally, seen) = explored(settings, &exploration);
         if let Some(wrong) = difference(&truth, &tally, &seen) {
             panic!("seed {seed}, {name}: {wrong}");

@@ -50,6 +50,8 @@ fn related(a: Kind, b: Kind) -> bool {
         || either(TryLock, &[Lock, TryLock, Unlock])
         || either(Settle, &[Look, Post, Keep])
         || either(Store, &[Load, Store])
+        || either(Await, &[Await, Notify])
+        || either(Notify, &[Notify, Look])
 }
 
 /// The class of an execution.

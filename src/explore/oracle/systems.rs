@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::programs::{Dice, Observed};
-use crate::sync::Mutex;
 use crate::sync::atomic::AtomicU64;
+use crate::sync::{Condvar, Mutex};
 use crate::{CallError, Handle, Owner, Run, RunError, Session, WaitOnOwner, thread};
 
 /// What a task does next. The number is that of the owner, of the atomic or of the lock.
@@ -29,6 +30,11 @@ enum Do {
     /// A call with a lock held, whose job may want it too.
     CallLocked(usize),
     LockInJob(usize),
+    Await(usize),
+    AwaitTimed(usize),
+    Notify(usize),
+    NotifyAll(usize),
+    Yield,
     /// A thread that adds, looked at before it is joined.
     Child(usize),
 }
@@ -45,6 +51,7 @@ struct Parts {
     owners: Vec<Handle<State>>,
     atomics: Vec<AtomicU64>,
     lock: Mutex<u32>,
+    conditions: [(Mutex<u32>, Condvar); 2],
 }
 
 /// An owner's state: which owner it is, and how deep in evaluations.
@@ -67,11 +74,16 @@ impl System {
             || [WaitOnOwner::Detect, WaitOnOwner::Serve, WaitOnOwner::Reject][dice.roll(3) as usize];
         let policies = [policy(), policy()];
         let tasks = 2 + dice.roll(2);
-        let flavour = dice.roll(4);
+        let flavour = dice.roll(5);
         let does = |dice: &mut Dice| {
             let o = dice.roll(2) as usize;
             match flavour {
                 0 => [Add(o), Load(o), Store(o), Child(o), Add(o)][dice.roll(5) as usize],
+                4 => {
+                    let one = if dice.roll(3) == 0 { Await(o) } else { Await(0) };
+                    [one, AwaitTimed(0), Notify(0), NotifyAll(0), AwaitTimed(o), Notify(o), Add(0), Yield]
+                        [dice.roll(8) as usize]
+                }
                 1 => [Post(o), Call(o), Close(o), IsClosed(o), CallPost(o), Post(o)][dice.roll(6) as usize],
                 2 => [Eval(o), Start(o), Run(o), Post(o), Call(o)][dice.roll(5) as usize],
                 _ => [CallLocked(o), LockInJob(o), Eval(o), CallPost(o), Add(o)][dice.roll(5) as usize],
@@ -98,6 +110,7 @@ impl System {
             owners: owners.iter().map(Owner::handle).collect(),
             atomics: (0..2).map(|_| AtomicU64::new(0)).collect(),
             lock: Mutex::new(0),
+            conditions: [0, 1].map(|_| (Mutex::new(0), Condvar::new())),
         });
         let start = |(task, does): (usize, &Vec<Do>)| {
             let (parts, does) = (parts.clone(), does.clone());
@@ -189,6 +202,28 @@ impl Parts {
                     })
                 };
                 format!("{:?}", self.owners[o].call("lock", job).ok())
+            }
+            Do::Await(c) | Do::AwaitTimed(c) => {
+                let (lock, condition) = &self.conditions[c];
+                let Ok(mut seen) = lock.lock() else { return "over".into() };
+                *seen += 1;
+                let waited = match what {
+                    Do::Await(_) => condition.wait(seen).map(|seen| (seen, false)),
+                    _ => condition.wait_timeout(seen, Duration::from_secs(task as u64)),
+                };
+                waited.map_or("over".into(), |(seen, late)| format!("{} {late}", *seen))
+            }
+            Do::Notify(c) => {
+                self.conditions[c].1.notify_one();
+                String::new()
+            }
+            Do::NotifyAll(c) => {
+                self.conditions[c].1.notify_all();
+                String::new()
+            }
+            Do::Yield => {
+                thread::yield_now();
+                String::new()
             }
             Do::Child(a) => {
                 let parts = self.clone();
