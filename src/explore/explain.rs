@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::execution::{Execution, Outcome};
-use super::explorer::{Exploration, Found};
+use super::exploration::{Exploration, Found};
 use super::report::{Counterexample, Failure, Report, Verdict};
 use super::schedule::{Follow, Schedule};
 use super::search::{Move, Parted};

@@ -15,7 +15,7 @@
 //! | `dependence.rs` | which steps depend on each other: the one table |
 //! | `clock.rs` | what has happened before what |
 //! | `names.rs` | names that do not depend on the schedule, and which objects need steps |
-//! | `execution.rs` | one execution: the tasks as coroutines, and the scheduler they ask |
+//! | `execution/` | one execution: the tasks as coroutines, and the scheduler they ask |
 //! | `search.rs` | optimal partial order reduction along one path |
 //! | `crown.rs` | the upper part of the tree, shared by workers |
 //! | `sampling.rs` | random walks, priorities, preemption bounds |
@@ -24,7 +24,8 @@
 //! | `supervise.rs` | the threads, watched |
 //! | `overflow.rs` | a stack that overflows, named |
 //! | `panics.rs` | panics, told to the execution |
-//! | `explorer.rs` | from the builder to the report |
+//! | `explorer.rs` | what can be asked of an exploration |
+//! | `exploration.rs` | from the settings to the report |
 //! | `report.rs` | what came of it |
 
 mod clock;
@@ -32,6 +33,7 @@ mod crown;
 mod dependence;
 mod execution;
 mod explain;
+mod exploration;
 mod explorer;
 mod mutants;
 mod names;

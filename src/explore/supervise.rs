@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::crown::Crown;
 use super::execution::Execution;
-use super::explorer::{Exploration, Timeouts};
+use super::exploration::Exploration;
+use super::explorer::Timeouts;
 use super::report::Failure;
 use crate::wait::TaskId;
 use crate::wait::explored::name_of;

@@ -8,7 +8,8 @@ use super::barging;
 use super::naive::{Seen, enumerate, explored};
 use super::programs::Program;
 use super::systems::System;
-use crate::explore::explorer::{Exploration, Explorer, Settings, Tally, Timeouts};
+use crate::explore::exploration::{Exploration, Tally};
+use crate::explore::explorer::{Explorer, Settings, Timeouts};
 use crate::explore::mutants::Mutant;
 use crate::explore::search::First;
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use super::programs::Observed;
 use crate::explore::execution::{Execution, Guide, Outcome};
-use crate::explore::explorer::{Collect, Exploration, Settings, Tally};
+use crate::explore::exploration::{Collect, Exploration, Tally};
+use crate::explore::explorer::Settings;
 use crate::explore::mutants::{self, Mutant};
 use crate::explore::search::{Move, Search};
 use crate::explore::supervise::{self, Progress};

@@ -1,0 +1,74 @@
+//! Which of the steps that tasks ask for are steps: those whose time somebody can tell.
+
+use super::Execution;
+use super::fellow::Seen;
+use crate::explore::dependence::Touch;
+use crate::wait::{Access, Kind};
+
+/// A task that does more than this between two steps may be looking for something that another is to do.
+const MOST_UNSEEN: u32 = 1_000;
+
+impl Execution {
+    /// What is left of a touch when everything is taken away that nobody can tell the time of.
+    pub(super) fn visible(&self, me: u8, access: Access) -> Touch {
+        let object = self.local(access.object);
+        let seen = self.look_up(object, me);
+        let visible = match access.kind {
+            Kind::Settle => seen.known.observed,
+            Kind::Look => true,
+            Kind::Unlock => seen.known.observed && seen.known.shared,
+            _ => seen.known.shared,
+        };
+        if !matches!(access.kind, Kind::Settle | Kind::Look)
+            && !seen.known.shared
+            && seen.known.first != me + 1
+        {
+            self.names.share(object);
+        }
+        let object = match (access.kind, seen.known.with) {
+            (Kind::Settle | Kind::Look, with) if with != 0 => {
+                // Whoever touches that one races with this look, even if nobody else does.
+                if !self.look_up(with, me).known.shared {
+                    self.names.share(with);
+                }
+                with
+            }
+            _ => object,
+        };
+        if visible { Touch { object, kind: access.kind } } else { Touch::NOTHING }
+    }
+
+    /// Whether the task has done so much without a step that it may be waiting for somebody in a loop. Then this
+    /// is one after all.
+    pub(super) fn goes_on_and_on(&self, access: Option<Access>) -> bool {
+        self.unseen.set(self.unseen.get() + 1);
+        if self.unseen.get() > MOST_UNSEEN {
+            access.into_iter().for_each(|access| self.names.share(self.local(access.object)));
+        }
+        self.unseen.get() > MOST_UNSEEN
+    }
+
+    /// The name of an object without the execution that it belongs to.
+    pub(super) fn local(&self, object: u64) -> u32 {
+        assert!(
+            (object >> 32) as u32 == self.number.get(),
+            "something that tasks share (a lock, a queue, an owner, a session) was made outside of this \
+             execution: make it inside the closure that is explored, so that every execution has its own"
+        );
+        object as u32
+    }
+
+    pub(super) fn look_up(&self, object: u32, me: u8) -> Seen {
+        let (creator, nth) = ((object >> 27) as usize, (object & ((1 << 27) - 1)) as usize);
+        let mut objects = self.objects.borrow_mut();
+        let of_creator = &mut objects[creator];
+        if of_creator.len() <= nth {
+            of_creator.resize(nth + 1, Seen::default());
+        }
+        let seen = &mut of_creator[nth];
+        if !seen.asked {
+            *seen = Seen { known: self.names.touched(object, me), asked: true, ..*seen };
+        }
+        *seen
+    }
+}
