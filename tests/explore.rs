@@ -320,6 +320,24 @@ fn a_timeout_is_a_choice_or_the_last_resort() {
 }
 
 #[test]
+fn a_job_that_is_served_by_need_alone_is_explored_and_never_called_verified() {
+    let report = Explorer::builder().explore(|| {
+        let owner = Owner::builder("vm").wait_on_owner(WaitOnOwner::Serve).spawn(|| ()).unwrap();
+        let (vm, caller) = (owner.handle(), owner.handle());
+        // It carries nobody's lineage, and the run waits for it.
+        let foreign = thread::spawn("foreign", move || caller.call("needed", |()| 42).unwrap()).unwrap();
+        let foreign = std::sync::Mutex::new(Some(foreign));
+        let session = Session::builder("inference", &vm).engine(move |_, ()| {
+            let foreign = foreign.lock().unwrap().take().unwrap();
+            foreign.join()
+        });
+        assert_eq!(vm.call("eval", move |()| session.run(())).unwrap().unwrap(), 42);
+    });
+    assert_eq!(report.verdict(), Verdict::Truncated, "{report}");
+    assert!(report.limit().unwrap().contains("only because somebody needed it"), "{report}");
+}
+
+#[test]
 fn a_yield_lets_others_go_and_is_no_reason_to_explore_more() {
     let report = Explorer::builder().explore(|| {
         let other = thread::spawn("other", || (0..3).for_each(|_| thread::yield_now()));
