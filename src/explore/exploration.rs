@@ -291,7 +291,11 @@ impl Exploration {
 
     fn count(&self, tally: &mut Tally, execution: &Execution, search: &Search, outcome: &Outcome) {
         tally.executions += 1;
-        self.executions.fetch_add(1, Ordering::Relaxed);
+        // One by one if they are limited; else now and then, so that workers do not fight for the count.
+        let apart = if self.settings.max_executions.is_some() { 1 } else { 64 };
+        if tally.executions.is_multiple_of(apart) {
+            self.executions.fetch_add(apart, Ordering::Relaxed);
+        }
         tally.forgotten += outcome.forgotten;
         tally.needed |= outcome.needed;
         tally.returned |= outcome.deadlocks.iter().any(|(_, returned, _)| *returned);

@@ -4,6 +4,7 @@
 //! that led to it. An owner that serves while it waits takes from its queue the jobs whose lineage holds what
 //! it waits for. (The same idea as the `JoinableTask` chain of .NET's JoinableTaskFactory.)
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,9 +16,21 @@ pub(crate) struct Activation(u64);
 impl Activation {
     /// One that nobody has had before.
     pub(crate) fn begin() -> Self {
-        // A plain counter, whatever the platform: nothing is ordered by it.
+        // A plain counter, whatever the platform: nothing is ordered by it. Each thread takes a block at a time,
+        // so that callers on many threads do not fight for it.
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        const BLOCK: u64 = 1024;
+        thread_local! {
+            static MINE: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+        }
+        let mine = MINE.try_with(|mine| {
+            let (next, end) = mine.get();
+            let next = if next < end { next } else { NEXT.fetch_add(BLOCK, Ordering::Relaxed) };
+            mine.set((next + 1, if next < end { end } else { next + BLOCK }));
+            next
+        });
+        // In the last moments of a thread a single one.
+        Self(mine.unwrap_or_else(|_| NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 }
 

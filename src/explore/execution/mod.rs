@@ -28,7 +28,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use corosensei::stack::{DefaultStack, Stack as _};
@@ -223,8 +223,16 @@ impl Execution {
     }
 
     fn begin(&self) {
-        static EXECUTIONS: AtomicU64 = AtomicU64::new(1);
-        self.number.set(EXECUTIONS.fetch_add(1, Ordering::Relaxed) as u32);
+        // Workers take blocks of numbers, so that they do not fight for them.
+        static EXECUTIONS: AtomicU32 = AtomicU32::new(0);
+        const BLOCK: u32 = 256;
+        let next = self.number.get() + 1;
+        let next = if next.is_multiple_of(BLOCK) || next == 1 {
+            EXECUTIONS.fetch_add(BLOCK, Ordering::Relaxed) + 1
+        } else {
+            next
+        };
+        self.number.set(next);
         self.numbers.borrow_mut().clear();
         let mut stamps = self.stamps.borrow_mut();
         stamps.clear();
