@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::execution::{Execution, Outcome};
 use super::exploration::{Exploration, Found};
+use super::names;
 use super::report::{Counterexample, Failure, Report, Verdict};
 use super::schedule::{Follow, Schedule};
 use super::search::{Move, Parted};
@@ -90,7 +91,7 @@ fn play(
     steps: Vec<u8>,
     story: bool,
 ) -> (Option<Failure>, Follow) {
-    let mut follow = Follow::new(steps, false, story, exploration.settings.max_steps);
+    let mut follow = Follow::new(steps, story, exploration.settings.max_steps);
     let outcome = exploration.play(execution, &mut follow);
     let tasks = || follow.taken.iter().filter_map(|ordinal| execution.by_ordinal(*ordinal)).collect();
     let failure = exploration.failure(&outcome, follow.too_long, tasks);
@@ -106,7 +107,7 @@ pub(super) fn replay(exploration: &Arc<Exploration>, schedule: Schedule) -> Repo
     });
     let (failure, follow) = match played {
         Ok(mut played) => played.pop().expect("one thread played"),
-        Err(failure) => (Some(failure), Follow::new(Vec::new(), false, false, 0)),
+        Err(failure) => (Some(failure), Follow::new(Vec::new(), false, 0)),
     };
     let wanted = schedule.steps.len();
     let limit = match follow.parted_at {
@@ -146,12 +147,10 @@ pub(super) fn parted(outcome: &Outcome, parted: &Parted) -> String {
     let name = |step: &Move| name(outcome, step.task);
     let does = |step: &Move| match step.touch.object {
         0 => "a wait".to_owned(),
-        object => format!(
-            "a {:?} on the object that task {} made as its number {}",
-            step.touch.kind,
-            object >> 27,
-            object & ((1 << 27) - 1)
-        ),
+        object => {
+            let (creator, nth) = names::parts(object);
+            format!("a {:?} on the object that task {creator} made as its number {nth}", step.touch.kind)
+        }
     };
     let Parted { step, expected, found } = parted;
     let found = found.as_ref().map_or("it cannot go on".into(), |found| format!("it is {}", does(found)));

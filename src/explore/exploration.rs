@@ -298,7 +298,7 @@ impl Exploration {
         }
         tally.forgotten += outcome.forgotten;
         tally.needed |= outcome.needed;
-        tally.returned |= outcome.deadlocks.iter().any(|(_, returned, _)| *returned);
+        tally.returned |= outcome.deadlocks.iter().any(|(_, returned)| *returned);
         if search.asleep {
             tally.redundant += 1;
             return;
@@ -356,8 +356,8 @@ impl Exploration {
         tasks: impl FnOnce() -> Vec<u8>,
     ) -> Option<Failure> {
         let deadlock =
-            outcome.deadlocks.iter().find(|(_, returned, _)| !(*returned && self.settings.deadlock_errors));
-        if let Some((deadlock, ..)) = deadlock {
+            outcome.deadlocks.iter().find(|(_, returned)| !(*returned && self.settings.deadlock_errors));
+        if let Some((deadlock, _)) = deadlock {
             return Some(Failure::Deadlock(deadlock.clone()));
         }
         let panic = outcome.panics.iter().find(|panic| panic.ended || !self.settings.panics);

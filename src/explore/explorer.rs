@@ -80,7 +80,7 @@ impl Settings {
     /// Whether something has gone wrong in an execution that is not over: a deadlock beside tasks that live.
     pub(super) fn failed(&self) -> fn(&Outcome) -> bool {
         match self.deadlock_errors {
-            true => |outcome| outcome.deadlocks.iter().any(|(_, returned, _)| !returned),
+            true => |outcome| outcome.deadlocks.iter().any(|(_, returned)| !returned),
             false => |outcome| !outcome.deadlocks.is_empty(),
         }
     }

@@ -12,9 +12,22 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::clock::TASKS;
+
+/// How many objects one task can make: they share 32 bits with the number of the task.
+const OBJECTS: u32 = 1 << 27;
+
+/// The name of the `nth` object, from 1, that `creator` makes; 0 is no object.
+pub(super) fn object(creator: u32, nth: u32) -> Option<u32> {
+    (creator < TASKS as u32 && nth < OBJECTS).then_some(creator * OBJECTS + nth)
+}
+
+/// Who made an object, and the how manieth it was.
+pub(super) fn parts(object: u32) -> (u32, u32) {
+    (object / OBJECTS, object % OBJECTS)
+}
 
 /// What is known of an object.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -38,6 +51,10 @@ pub(super) struct Names {
 }
 
 impl Names {
+    fn objects(&self) -> MutexGuard<'_, HashMap<u32, Known>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The number of the `nth` task that `parent` starts; 0 is the first task of all.
     pub(super) fn task(&self, parent: u8, nth: u32) -> u8 {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +69,7 @@ impl Names {
 
     /// What is known of an object, now that `task` touches it.
     pub(super) fn touched(&self, object: u32, task: u8) -> Known {
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut objects = self.objects();
         let known = objects.entry(object).or_default();
         let seen = *known;
         match known.first {
@@ -68,7 +85,7 @@ impl Names {
 
     /// All objects that have steps they would not have by themselves.
     pub(super) fn known(&self) -> Vec<(u32, Known)> {
-        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let objects = self.objects();
         let found = objects.iter().filter(|(_, known)| known.shared || known.observed);
         let mut found: Vec<_> = found.map(|(object, known)| (*object, *known)).collect();
         found.sort_unstable_by_key(|(object, _)| *object);
@@ -77,7 +94,7 @@ impl Names {
 
     /// As if all this had been found out before.
     pub(super) fn remember(&self, known: &[(u32, Known)]) {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).extend(known.iter().copied());
+        self.objects().extend(known.iter().copied());
     }
 
     /// Whether something was found out since [`begin_anew`](Self::begin_anew).
@@ -92,7 +109,7 @@ impl Names {
 
     /// Somebody looks at this one.
     pub(super) fn observe(&self, object: u32, with: u32) {
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut objects = self.objects();
         let known = objects.entry(object).or_default();
         (known.observed, known.with) = (true, known.with.max(with));
         self.changed.store(true, Ordering::Relaxed);
@@ -100,7 +117,7 @@ impl Names {
 
     /// Somebody second touches this one.
     pub(super) fn share(&self, object: u32) {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).entry(object).or_default().shared = true;
+        self.objects().entry(object).or_default().shared = true;
         self.changed.store(true, Ordering::Relaxed);
     }
 }

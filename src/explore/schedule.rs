@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use super::dependence::Touch;
 use super::execution::{Execution, Guide};
-use super::names::Known;
+use super::names::{self, Known};
 use crate::wait::Op;
 
 /// One interleaving of a program, as a line of text that plays it again.
@@ -52,10 +52,10 @@ impl fmt::Display for Schedule {
             let looks = match (known.observed, known.with) {
                 (false, _) => String::new(),
                 (true, 0) => "o".into(),
-                (true, with) => format!("o{}.{}", with >> 27, with & ((1 << 27) - 1)),
+                (true, with) => format!("o{}", dotted(with)),
             };
             let alone = if known.shared { "" } else { "-" };
-            write!(f, "{comma}{}.{}{alone}{looks}", object >> 27, object & ((1 << 27) - 1))?;
+            write!(f, "{comma}{}{alone}{looks}", dotted(*object))?;
         }
         write!(f, "/")?;
         for (index, run) in self.runs().enumerate() {
@@ -120,11 +120,16 @@ pub(super) struct Told {
     pub(super) touch: Touch,
 }
 
-/// The name of an object, such as `0.2`.
+/// An object as a schedule writes it: `0.2`.
+fn dotted(object: u32) -> String {
+    let (creator, nth) = names::parts(object);
+    format!("{creator}.{nth}")
+}
+
+/// The object that is written so.
 fn object(name: &str) -> Option<u32> {
     let (creator, nth) = name.split_once('.')?;
-    let (creator, nth): (u32, u32) = (creator.parse().ok()?, nth.parse().ok()?);
-    (creator < super::clock::TASKS as u32 && nth < 1 << 27).then_some(creator << 27 | nth)
+    names::object(creator.parse().ok()?, nth.parse().ok()?)
 }
 
 /// Follows a schedule as far as it goes, and then goes on with as few switches as it can.
@@ -134,8 +139,6 @@ pub(super) struct Follow {
     pub(super) taken: Vec<u8>,
     /// The first step that could not be followed.
     pub(super) parted_at: Option<usize>,
-    /// Where a wanted task cannot go on: give up, or skip it and try the next.
-    pub(super) strictly: bool,
     pub(super) story: Option<Vec<Told>>,
     limit: usize,
     next: usize,
@@ -143,9 +146,9 @@ pub(super) struct Follow {
 }
 
 impl Follow {
-    pub(super) fn new(wanted: Vec<u8>, strictly: bool, story: bool, limit: usize) -> Self {
+    pub(super) fn new(wanted: Vec<u8>, story: bool, limit: usize) -> Self {
         let story = story.then(Vec::new);
-        Self { wanted, taken: Vec::new(), parted_at: None, strictly, story, limit, next: 0, too_long: false }
+        Self { wanted, taken: Vec::new(), parted_at: None, story, limit, next: 0, too_long: false }
     }
 }
 
@@ -164,9 +167,6 @@ impl Guide for Follow {
                 break;
             }
             self.parted_at.get_or_insert(self.taken.len());
-            if self.strictly {
-                break;
-            }
         }
         let last = self.taken.last().and_then(able);
         let task = chosen.or(last).unwrap_or_else(|| {
@@ -197,7 +197,7 @@ mod tests {
             steps in proptest::collection::vec(0u8..6, 0..40),
         ) {
             let known = |(shared, observed)| Known { first: 0, shared, observed, with: u32::from(observed) * 7 };
-            let objects = objects.into_iter().map(|(creator, nth, marks)| (creator << 27 | nth, known(marks)));
+            let objects = objects.into_iter().map(|(creator, nth, marks)| (names::object(creator, nth).unwrap(), known(marks)));
             let schedule = Schedule { objects: objects.collect(), steps };
             prop_assert_eq!(schedule.to_string().parse::<Schedule>(), Ok(schedule));
         }

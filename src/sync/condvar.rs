@@ -76,7 +76,7 @@ impl Condvar {
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> Result<MutexGuard<'a, T>, Deadlock> {
         let op = "condvar.wait".into_op();
         if wait::wakes_spuriously() {
-            return Ok(self.wait_or_not(guard, op, Duration::MAX)?.0);
+            return Ok(self.wait_or_not(guard, op, None)?.0);
         }
         let mutex = guard.mutex();
         let arrival = Arrival::As(self.object.access(Kind::Await));
@@ -104,14 +104,14 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         timeout: Duration,
     ) -> Result<(MutexGuard<'a, T>, bool), Deadlock> {
-        self.wait_or_not(guard, "condvar.wait_timeout".into_op(), timeout)
+        self.wait_or_not(guard, "condvar.wait_timeout".into_op(), Some(timeout))
     }
 
     fn wait_or_not<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
         op: Op,
-        timeout: Duration,
+        timeout: Option<Duration>,
     ) -> Result<(MutexGuard<'a, T>, bool), Deadlock> {
         let mutex = guard.mutex();
         let arrival = Arrival::As(self.object.access(Kind::Await));
@@ -124,7 +124,12 @@ impl Condvar {
     }
 
     /// Whether it was notified within the time.
-    fn within(&self, inside: &Inside<'_>, place: &Place, timeout: Duration) -> Result<bool, Deadlock> {
+    fn within(
+        &self,
+        inside: &Inside<'_>,
+        place: &Place,
+        timeout: Option<Duration>,
+    ) -> Result<bool, Deadlock> {
         if inside.until_timeout(&place.notified, self.object, timeout)?.is_some() {
             return Ok(true);
         }

@@ -256,7 +256,8 @@ impl Inside<'_> {
         }
     }
 
-    /// As [`until`](Self::until), for at most this long, and without serving; `None` if the time was up.
+    /// As [`until`](Self::until), for at most this long, or until it ends for no reason, and without serving;
+    /// `None` if it was not there by then.
     ///
     /// Inside an exploration the time is up at any moment (then the wait is a look, and comes before or after
     /// the event), or only when nothing else can happen. Whoever leaves changes the `line` that it stood in.
@@ -268,14 +269,13 @@ impl Inside<'_> {
         &self,
         awaited: &A,
         line: Object,
-        timeout: Duration,
+        timeout: Option<Duration>,
     ) -> Result<Option<A::Value>, Deadlock> {
-        let spurious = timeout == Duration::MAX && scheduler::wakes_spuriously();
-        if spurious || scheduler::timeouts_any_time() == Some(true) {
+        let Some(timeout) = timeout.filter(|_| scheduler::timeouts_any_time() != Some(true)) else {
             awaited.object().observe_with(line);
             awaited.object().arrive(self.wait.op, Kind::Look, self.wait.resource)?;
             return Ok(awaited.poll(self.me.id));
-        }
+        };
         let deadline = Instant::now().checked_add(timeout);
         loop {
             if let Some(value) = awaited.poll(self.me.id) {

@@ -34,7 +34,7 @@ use std::time::Duration;
 use corosensei::stack::{DefaultStack, Stack as _};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use self::fellow::{Body, Fellow, Rest, Seen};
+use self::fellow::{Body, Fellow, Pending, Rest, Seen};
 use crate::explore::clock::{Clock, TASKS};
 use crate::explore::names::Names;
 use crate::explore::overflow;
@@ -69,8 +69,8 @@ pub(in crate::explore) struct Outcome {
     pub(in crate::explore) left: Vec<Left>,
     /// What tasks are called, if not all ended by themselves.
     pub(in crate::explore) tasks: Vec<(u8, String)>,
-    /// Every cycle that closed, whether the task that closed it was told, and how many steps had been taken.
-    pub(in crate::explore) deadlocks: Vec<(Deadlock, bool, u32)>,
+    /// Every cycle that closed, and whether the task that closed it was told.
+    pub(in crate::explore) deadlocks: Vec<(Deadlock, bool)>,
     /// Every panic.
     pub(in crate::explore) panics: Vec<Panicked>,
     /// Coroutines that could not be ended.
@@ -200,8 +200,6 @@ impl Execution {
                 RUNNING.set(std::ptr::null());
             }
         }
-        // SAFETY of the lifetime: `while_active` needs `'static` for the trait object only; the scheduler has
-        // no borrowed parts.
         RUNNING.set(self);
         let _running = Running;
         while_active(self, || {
@@ -435,6 +433,14 @@ impl Execution {
         });
         // SAFETY: set when this coroutine started, and it lives for as long as the coroutine does.
         unsafe { (*yielder).suspend(()) }
+    }
+
+    /// The task that runs rests before this step, until it is its turn.
+    fn rest_before(&self, pending: Pending) {
+        let me = self.current.get();
+        self.with(me, |fellow| fellow.pending = pending);
+        self.at_step.set(self.at_step.get() | 1 << me);
+        self.suspend(Rest::AtStep);
     }
 
     /// The task asks although everything is ending.

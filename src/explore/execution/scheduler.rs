@@ -8,6 +8,7 @@ use super::Execution;
 use super::fellow::{Pending, Rest};
 use crate::explore::clock::Clock;
 use crate::explore::dependence::Touch;
+use crate::explore::names;
 use crate::wait::explored::{Scheduler, Step};
 use crate::wait::{Deadlock, Kind, Op, Resource, TaskId};
 
@@ -18,7 +19,8 @@ impl Scheduler for Execution {
             fellow.objects += 1;
             fellow.objects
         });
-        (u64::from(self.number.get()) << 32) | (u64::from(me) << 27) | u64::from(nth)
+        let object = names::object(me.into(), nth).expect("a task makes fewer than 2^27 objects");
+        (u64::from(self.number.get()) << 32) | u64::from(object)
     }
 
     fn is_ending(&self) -> bool {
@@ -44,9 +46,7 @@ impl Scheduler for Execution {
             // SAFETY: only the lifetime changes; it is read while the task is suspended here, inside `step`.
             unsafe { std::mem::transmute::<&dyn Resource, *const (dyn Resource + 'static)>(towards) }
         });
-        self.with(me, |fellow| fellow.pending = Pending { op: step.op, touch, towards });
-        self.at_step.set(self.at_step.get() | 1 << me);
-        self.suspend(Rest::AtStep);
+        self.rest_before(Pending { op: step.op, touch, towards });
     }
 
     fn observe(&self, object: u64, with: u64) {
@@ -89,11 +89,7 @@ impl Scheduler for Execution {
         if self.ending.get() {
             return self.refuse();
         }
-        let me = self.current.get();
-        let pending = Pending { op: Op::unasked("yield"), touch: Touch::NOTHING, towards: None };
-        self.with(me, |fellow| fellow.pending = pending);
-        self.at_step.set(self.at_step.get() | 1 << me);
-        self.suspend(Rest::AtStep);
+        self.rest_before(Pending { op: Op::unasked("yield"), touch: Touch::NOTHING, towards: None });
     }
 
     fn unpark(&self, task: TaskId) {
@@ -206,8 +202,7 @@ impl Scheduler for Execution {
 
     fn deadlock(&self, deadlock: &Deadlock, returned: bool) {
         if !self.ending.get() {
-            let event = self.events.get();
-            self.outcome.borrow_mut().deadlocks.push((deadlock.clone(), returned, event));
+            self.outcome.borrow_mut().deadlocks.push((deadlock.clone(), returned));
         }
     }
 }

@@ -5,6 +5,7 @@
 use super::{Execution, NONE, Panicked};
 use crate::explore::clock::{Clock, TASKS};
 use crate::explore::dependence::Touch;
+use crate::explore::names;
 use crate::explore::panics::Panic;
 use crate::wait::explored::{leads_through, name_of};
 use crate::wait::{Op, TaskId};
@@ -49,8 +50,8 @@ impl Execution {
         if object == 0 {
             return NONE;
         }
-        let (creator, nth) = ((object >> 27) as usize, (object & ((1 << 27) - 1)) as usize);
-        let seen = &mut self.objects.borrow_mut()[creator][nth];
+        let (creator, nth) = names::parts(object);
+        let seen = &mut self.objects.borrow_mut()[creator as usize][nth as usize];
         let last = if seen.execution == self.number.get() { seen.last } else { NONE };
         (seen.execution, seen.last) = (self.number.get(), event);
         last

@@ -3,6 +3,7 @@
 use super::Execution;
 use super::fellow::Seen;
 use crate::explore::dependence::Touch;
+use crate::explore::names;
 use crate::wait::{Access, Kind};
 
 /// A task that does more than this between two steps may be looking for something that another is to do.
@@ -59,9 +60,10 @@ impl Execution {
     }
 
     pub(super) fn look_up(&self, object: u32, me: u8) -> Seen {
-        let (creator, nth) = ((object >> 27) as usize, (object & ((1 << 27) - 1)) as usize);
+        let (creator, nth) = names::parts(object);
+        let nth = nth as usize;
         let mut objects = self.objects.borrow_mut();
-        let of_creator = &mut objects[creator];
+        let of_creator = &mut objects[creator as usize];
         if of_creator.len() <= nth {
             of_creator.resize(nth + 1, Seen::default());
         }

@@ -160,7 +160,7 @@ impl Seen {
     fn add(&mut self, class: Class, outcome: &Outcome) {
         self.classes.insert(class);
         self.needs |= outcome.needed;
-        self.cycles |= outcome.needed || outcome.deadlocks.iter().any(|(_, returned, _)| *returned);
+        self.cycles |= outcome.needed || outcome.deadlocks.iter().any(|(_, returned)| *returned);
         self.outcomes.insert(Observed::take(outcome));
     }
 }
