@@ -209,9 +209,10 @@ impl Search {
         let needed_at = execution.needed_at(step.task);
         if depth < self.fresh {
             let clock = self.nodes[depth].event.clock;
-            return execution.with_clock(step.task, |now| *now = clock);
+            return execution.set_clock(step.task, clock);
         }
-        let (nth, mut clock) = execution.with_clock(step.task, |clock| (clock.tick(step.task), *clock));
+        let mut clock = execution.clock(step.task);
+        let nth = clock.tick(step.task);
         let mut races = std::mem::take(&mut self.nodes[depth].races);
         races.clear();
         let mut at = previous;
@@ -225,7 +226,7 @@ impl Search {
         for at in needed_at {
             self.race(&mut races, &mut clock, step.task, at);
         }
-        execution.with_clock(step.task, |now| *now = clock);
+        execution.set_clock(step.task, clock);
         let node = &mut self.nodes[depth];
         node.races = races;
         node.event = Event { step, nth, clock, previous };

@@ -13,7 +13,7 @@ use crate::explore::names::Known;
 use crate::wait::explored::Held;
 use crate::wait::{Op, Resource, TaskId};
 
-type Fiber = Coroutine<(), (), (), DefaultStack>;
+pub(super) type Fiber = Coroutine<(), (), (), DefaultStack>;
 
 /// How a task rests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,53 +38,89 @@ pub(super) struct Pending {
     pub(super) towards: Option<*const dyn Resource>,
 }
 
-/// A task as a coroutine. It stays where it is while it runs.
-#[derive(Default)]
-pub(super) struct Body {
+/// A task of this execution, or of an earlier one. What others change while it runs is in cells: nothing here is
+/// ever borrowed for longer than it takes to read or to replace it.
+pub(super) struct Fellow {
+    pub(super) id: Cell<TaskId>,
+    pub(super) rest: Cell<Rest>,
+    /// Somebody unparked it while it did not park.
+    pub(super) token: Cell<bool>,
+    /// When its wait ends by time, if it does.
+    pub(super) deadline: Cell<Option<Duration>>,
+    pub(super) pending: Cell<Pending>,
+    pub(super) clock: Cell<Clock>,
+    /// The last stamp given for this clock, while the clock stays as it is.
+    pub(super) stamp: Cell<u32>,
+    pub(super) last_event: Cell<u32>,
+    pub(super) objects: Cell<u32>,
+    pub(super) children: Cell<u32>,
+    pub(super) refusals: Cell<u32>,
+    /// Events that gave it work while it was about to look by itself.
+    pub(super) needed_at: RefCell<Vec<u32>>,
+    /// The coroutine, which stays where it is while it runs.
     pub(super) fiber: UnsafeCell<Option<Fiber>>,
+    pub(super) yielder: Cell<*const Yielder<(), ()>>,
     pub(super) held: RefCell<Held>,
     /// The lowest address of its stack.
     pub(super) lowest: Cell<usize>,
-}
-
-pub(super) struct Fellow {
-    pub(super) id: TaskId,
-    pub(super) yielder: *const Yielder<(), ()>,
-    pub(super) rest: Rest,
-    /// Somebody unparked it while it did not park.
-    pub(super) token: bool,
-    /// When its wait ends by time, if it does.
-    pub(super) deadline: Option<Duration>,
-    pub(super) pending: Pending,
-    pub(super) clock: Clock,
-    /// The last stamp given for this clock, while the clock stays as it is.
-    pub(super) stamp: u32,
-    pub(super) last_event: u32,
-    pub(super) objects: u32,
-    pub(super) children: u32,
-    pub(super) refusals: u32,
-    /// Events that gave it work while it was about to look by itself.
-    pub(super) needed_at: Vec<u32>,
+    /// What this worker knows of the objects that it makes, whatever the execution.
+    pub(super) made: RefCell<Vec<Seen>>,
+    /// The numbers of the tasks that it starts, whatever the execution.
+    pub(super) started: RefCell<Vec<u8>>,
 }
 
 impl Fellow {
     /// Before it is anybody's.
     pub(super) fn nobody() -> Self {
         Self {
-            id: TaskId::NOBODY,
-            yielder: std::ptr::null(),
-            rest: Rest::Ended,
-            token: false,
-            deadline: None,
-            pending: Pending { op: Op::unasked(""), touch: Touch::NOTHING, towards: None },
-            clock: Clock::ZERO,
-            stamp: 0,
-            last_event: NONE,
-            objects: 0,
-            children: 0,
-            refusals: 0,
-            needed_at: Vec::new(),
+            id: Cell::new(TaskId::NOBODY),
+            rest: Cell::new(Rest::Ended),
+            token: Cell::default(),
+            deadline: Cell::default(),
+            pending: Cell::new(Pending { op: Op::unasked(""), touch: Touch::NOTHING, towards: None }),
+            clock: Cell::new(Clock::ZERO),
+            stamp: Cell::default(),
+            last_event: Cell::new(NONE),
+            objects: Cell::default(),
+            children: Cell::default(),
+            refusals: Cell::default(),
+            needed_at: RefCell::default(),
+            fiber: UnsafeCell::default(),
+            yielder: Cell::new(std::ptr::null()),
+            held: RefCell::default(),
+            lowest: Cell::default(),
+            made: RefCell::default(),
+            started: RefCell::default(),
         }
+    }
+
+    /// It is this task of a new execution, which has not run yet.
+    pub(super) fn becomes(&self, id: TaskId, clock: Clock) {
+        self.id.set(id);
+        self.rest.set(Rest::Ready);
+        self.token.set(false);
+        self.deadline.set(None);
+        self.set_clock(clock);
+        self.last_event.set(NONE);
+        self.objects.set(0);
+        self.children.set(0);
+        self.refusals.set(0);
+        self.needed_at.borrow_mut().clear();
+    }
+
+    /// Replaces what has happened for it.
+    #[inline]
+    pub(super) fn set_clock(&self, clock: Clock) {
+        self.stamp.set(0);
+        self.clock.set(clock);
+    }
+
+    /// What has happened then has happened for it too.
+    #[inline]
+    pub(super) fn learn(&self, other: &Clock) {
+        let mut clock = self.clock.get();
+        clock.join(other);
+        self.set_clock(clock);
     }
 }
 

@@ -34,7 +34,7 @@ use std::time::Duration;
 use corosensei::stack::{DefaultStack, Stack as _};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use self::fellow::{Body, Fellow, Pending, Rest, Seen};
+use self::fellow::{Fellow, Pending, Rest};
 use crate::explore::clock::{Clock, TASKS};
 use crate::explore::names::Names;
 use crate::explore::overflow;
@@ -103,18 +103,16 @@ pub(in crate::explore) struct Execution {
     /// The number of this execution among all of the process: what outlives its own is told by it.
     number: Cell<u32>,
     unnamed: Arc<str>,
-    bodies: Box<[Body]>,
-    fellows: RefCell<Vec<Fellow>>,
+    fellows: Box<[Fellow; TASKS]>,
     /// The tasks of this execution, in the order in which they were started.
     numbers: RefCell<Vec<u8>>,
     /// The coroutine that is the task of a record, and the task's number.
     by_record: RefCell<Vec<(u64, u8)>>,
-    children: RefCell<HashMap<(u8, u32), u8>>,
-    objects: RefCell<Vec<Vec<Seen>>>,
     stamps: RefCell<Vec<Clock>>,
     lines: RefCell<HashMap<u64, VecDeque<TaskId>>>,
     stacks: RefCell<Vec<DefaultStack>>,
-    ready: RefCell<Vec<u8>>,
+    /// Tasks that can run, as bits, and tasks that rest before a step.
+    ready: Cell<u32>,
     at_step: Cell<u32>,
     current: Cell<u8>,
     /// A task runs, and not the explorer.
@@ -157,16 +155,13 @@ impl Execution {
             stop_at: None,
             number: Cell::new(0),
             unnamed: "".into(),
-            bodies: (0..TASKS).map(|_| Body::default()).collect(),
-            fellows: RefCell::new((0..TASKS).map(|_| Fellow::nobody()).collect()),
+            fellows: Box::new(std::array::from_fn(|_| Fellow::nobody())),
             numbers: RefCell::default(),
             by_record: RefCell::default(),
-            children: RefCell::default(),
-            objects: RefCell::new(vec![Vec::new(); TASKS]),
             stamps: RefCell::default(),
             lines: RefCell::default(),
             stacks: RefCell::default(),
-            ready: RefCell::default(),
+            ready: Cell::new(0),
             at_step: Cell::new(0),
             current: Cell::new(0),
             inside: Cell::new(false),
@@ -216,7 +211,7 @@ impl Execution {
     pub(in crate::explore) fn refresh(&self) {
         if self.names.changed() {
             self.names.begin_anew();
-            self.objects.borrow_mut().iter_mut().for_each(Vec::clear);
+            self.fellows.iter().for_each(|fellow| fellow.made.borrow_mut().clear());
         }
     }
 
@@ -236,7 +231,7 @@ impl Execution {
         stamps.clear();
         stamps.push(Clock::ZERO);
         self.lines.borrow_mut().clear();
-        self.ready.borrow_mut().clear();
+        self.ready.set(0);
         self.at_step.set(0);
         self.events.set(0);
         self.running.set(0);
@@ -246,8 +241,12 @@ impl Execution {
     }
 
     fn drive(&self, guide: &mut impl Guide) {
+        let mut taken = None;
         loop {
             self.settle_down();
+            if let Some(task) = taken.take() {
+                guide.taken(self, task);
+            }
             let enabled = self.at_step.get();
             if enabled == 0 {
                 if self.let_time_pass() {
@@ -259,49 +258,46 @@ impl Execution {
                 self.outcome.borrow_mut().given_up = true;
                 break;
             }
-            let Some(task) = guide.choose(self, enabled) else {
+            taken = guide.choose(self, enabled);
+            let Some(task) = taken else {
                 self.outcome.borrow_mut().given_up = true;
                 break;
             };
-            let event = self.events.get();
-            self.events.set(event + 1);
+            let fellow = self.fellow(task);
+            fellow.rest.set(Rest::Ready);
+            fellow.last_event.set(self.events.replace(self.events.get() + 1));
             self.at_step.set(enabled & !(1 << task));
-            self.with(task, |fellow| {
-                fellow.rest = Rest::Ready;
-                fellow.last_event = event;
-            });
+            self.ready.set(1 << task);
             self.closing.borrow_mut().clear();
             self.disturbed.set(0);
-            self.resume(task);
-            self.settle_down();
-            guide.taken(self, task);
         }
     }
 
     /// Nothing can happen any more, but that the next timed wait ends: everything else has happened before.
     fn let_time_pass(&self) -> bool {
         let numbers = self.numbers.borrow();
-        let deadline =
-            |task: &u8| self.with(*task, |fellow| fellow.deadline.filter(|_| fellow.rest == Rest::Blocked));
-        let timed = numbers.iter().filter_map(|task| Some((deadline(task)?, *task)));
+        let deadline = |task: u8| {
+            let fellow = self.fellow(task);
+            fellow.deadline.get().filter(|_| fellow.rest.get() == Rest::Blocked)
+        };
+        let timed = numbers.iter().filter_map(|task| Some((deadline(*task)?, *task)));
         let Some((deadline, next)) = timed.min() else { return false };
         self.now.set(deadline);
         let mut all = Clock::ZERO;
-        numbers.iter().for_each(|task| all.join(&self.with(*task, |fellow| fellow.clock)));
-        self.with(next, |fellow| {
-            fellow.deadline = None;
-            fellow.rest = Rest::Ready;
-            fellow.stamp = 0;
-            fellow.clock = all;
-        });
-        self.ready.borrow_mut().push(next);
+        numbers.iter().for_each(|task| all.join(&self.fellow(*task).clock.get()));
+        let fellow = self.fellow(next);
+        fellow.deadline.set(None);
+        fellow.rest.set(Rest::Ready);
+        fellow.set_clock(all);
+        self.ready.set(1 << next);
         true
     }
 
+    /// Lets every task run until it rests. In which order they do, nobody can tell.
     fn settle_down(&self) {
-        loop {
-            let next = self.ready.borrow_mut().pop();
-            let Some(task) = next else { break };
+        while self.ready.get() != 0 {
+            let task = self.ready.get().trailing_zeros() as u8;
+            self.ready.set(self.ready.get() & (self.ready.get() - 1));
             self.resume(task);
         }
     }
@@ -316,26 +312,26 @@ impl Execution {
                 let newest = self.left().into_iter().next_back();
                 let Some(task) = newest else { break };
                 self.resume(task);
-                self.with(task, |fellow| {
-                    // It rests again although nothing can stop it: it waits without asking.
-                    if fellow.rest != Rest::Ended && fellow.refusals > PATIENCE {
-                        fellow.rest = Rest::Forgotten;
-                    } else {
-                        fellow.refusals += 1;
-                    }
-                });
+                let fellow = self.fellow(task);
+                let refusals = fellow.refusals.get();
+                // It rests again although nothing can stop it: it waits without asking.
+                if fellow.rest.get() != Rest::Ended && refusals > PATIENCE {
+                    fellow.rest.set(Rest::Forgotten);
+                } else {
+                    fellow.refusals.set(refusals + 1);
+                }
             }
         }
         for number in self.numbers.borrow().iter() {
-            let body = &self.bodies[*number as usize];
+            let fellow = self.fellow(*number);
             // SAFETY: no task runs, so nothing else refers to the coroutine.
-            let fiber = unsafe { &mut *body.fiber.get() }.take();
+            let fiber = unsafe { &mut *fellow.fiber.get() }.take();
             match fiber {
                 Some(fiber) if fiber.done() => self.stacks.borrow_mut().push(fiber.into_stack()),
                 fiber => {
                     // Its frames stay as they are: nothing of them is ever dropped.
                     std::mem::forget(fiber);
-                    std::mem::forget(body.held.take());
+                    std::mem::forget(fellow.held.take());
                     self.outcome.borrow_mut().forgotten += 1;
                 }
             }
@@ -369,12 +365,19 @@ impl Execution {
     /// Those who have not ended, the newest last.
     fn left(&self) -> Vec<u8> {
         let numbers = self.numbers.borrow();
-        let rest = |number: &u8| self.with(*number, |fellow| fellow.rest);
+        let rest = |number: &u8| self.fellow(*number).rest.get();
         numbers.iter().copied().filter(|n| !matches!(rest(n), Rest::Ended | Rest::Forgotten)).collect()
     }
 
-    fn with<R>(&self, task: u8, look: impl FnOnce(&mut Fellow) -> R) -> R {
-        look(&mut self.fellows.borrow_mut()[task as usize])
+    #[inline]
+    fn fellow(&self, task: u8) -> &Fellow {
+        &self.fellows[task as usize]
+    }
+
+    /// The task that runs.
+    #[inline]
+    fn me(&self) -> &Fellow {
+        self.fellow(self.current.get())
     }
 
     fn enlist(&self, number: u8, id: TaskId, clock: Clock, body: Box<dyn FnOnce() + Send>) {
@@ -383,73 +386,69 @@ impl Execution {
             DefaultStack::new(self.stack_size)
                 .unwrap_or_else(|error| panic!("no stack of {} bytes for a task: {error}", self.stack_size))
         });
-        self.bodies[number as usize].lowest.set(stack.limit().get());
+        let fellow = self.fellow(number);
+        fellow.becomes(id, clock);
+        fellow.lowest.set(stack.limit().get());
         let fiber = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
-            let start = |execution: &Execution| execution.with(number, |fellow| fellow.yielder = yielder);
-            running(start).expect("a coroutine runs inside an execution");
+            running(|execution| execution.me().yielder.set(yielder))
+                .expect("a coroutine runs in an execution");
             if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
                 running(|execution| execution.ended_by(&*payload));
             }
         });
         // SAFETY: the slot of a task that is being started is nobody's: it does not run yet.
-        unsafe { *self.bodies[number as usize].fiber.get() = Some(fiber) };
-        self.fellows.borrow_mut()[number as usize] =
-            Fellow { id, clock, rest: Rest::Ready, ..Fellow::nobody() };
+        unsafe { *fellow.fiber.get() = Some(fiber) };
         self.running.set(self.running.get() + 1);
         self.numbers.borrow_mut().push(number);
         self.is_task(number, id);
-        self.ready.borrow_mut().push(number);
+        self.ready.set(self.ready.get() | 1 << number);
     }
 
+    #[inline]
     fn resume(&self, task: u8) {
-        let body = &self.bodies[task as usize];
-        let before = self.current.replace(task);
-        self.pulse.resumed(self.with(task, |fellow| fellow.id), self.events.get());
-        body.held.borrow_mut().exchange();
-        overflow::runs(body.lowest.get(), task);
+        let fellow = self.fellow(task);
+        self.current.set(task);
+        self.pulse.resumed(fellow.id.get(), self.events.get());
+        fellow.held.borrow_mut().exchange();
+        overflow::runs(fellow.lowest.get(), task);
         self.inside.set(true);
         self.unseen.set(0);
         // SAFETY: the slot is only touched here, by `enlist` before the task runs first, and by `close` when no
         // task runs; what the coroutine calls meanwhile resumes nobody, and enlists others only.
-        let fiber = unsafe { &mut *body.fiber.get() }.as_mut();
+        let fiber = unsafe { &mut *fellow.fiber.get() }.as_mut();
         let ended = matches!(fiber.expect("it was enlisted").resume(()), CoroutineResult::Return(()));
         self.inside.set(false);
         overflow::runs(0, 0);
         self.pulse.rests();
-        body.held.borrow_mut().exchange();
-        self.current.set(before);
+        fellow.held.borrow_mut().exchange();
         if ended {
             self.running.set(self.running.get() - 1);
-            self.with(task, |fellow| fellow.rest = Rest::Ended);
+            fellow.rest.set(Rest::Ended);
         }
     }
 
     /// Suspends the task that runs, which rests in this way, until it is resumed.
+    #[inline]
     fn suspend(&self, rest: Rest) {
-        let me = self.current.get();
-        let yielder = self.with(me, |fellow| {
-            fellow.rest = rest;
-            fellow.yielder
-        });
+        let me = self.me();
+        me.rest.set(rest);
         // SAFETY: set when this coroutine started, and it lives for as long as the coroutine does.
-        unsafe { (*yielder).suspend(()) }
+        unsafe { (*me.yielder.get()).suspend(()) }
     }
 
     /// The task that runs rests before this step, until it is its turn.
+    #[inline]
     fn rest_before(&self, pending: Pending) {
-        let me = self.current.get();
-        self.with(me, |fellow| fellow.pending = pending);
-        self.at_step.set(self.at_step.get() | 1 << me);
+        self.me().pending.set(pending);
+        self.at_step.set(self.at_step.get() | 1 << self.current.get());
         self.suspend(Rest::AtStep);
     }
 
     /// The task asks although everything is ending.
     fn refuse(&self) {
-        let refusals = self.with(self.current.get(), |fellow| {
-            fellow.refusals += 1;
-            fellow.refusals
-        });
-        if refusals > PATIENCE {
+        let me = self.me();
+        me.refusals.set(me.refusals.get() + 1);
+        if me.refusals.get() > PATIENCE {
             loop {
                 self.suspend(Rest::Forgotten);
             }
@@ -475,10 +474,10 @@ impl Execution {
 /// An execution that was given up in the middle of a panic of the explorer itself leaves its coroutines alone.
 impl Drop for Execution {
     fn drop(&mut self) {
-        for body in &self.bodies {
+        for fellow in self.fellows.iter() {
             // SAFETY: the execution is being dropped, so no task runs.
-            std::mem::forget(unsafe { &mut *body.fiber.get() }.take());
-            std::mem::forget(body.held.take());
+            std::mem::forget(unsafe { &mut *fellow.fiber.get() }.take());
+            std::mem::forget(fellow.held.take());
         }
     }
 }

@@ -14,12 +14,10 @@ use crate::wait::{Deadlock, Kind, Op, Resource, TaskId};
 
 impl Scheduler for Execution {
     fn name(&self) -> u64 {
-        let me = self.current.get();
-        let nth = self.with(me, |fellow| {
-            fellow.objects += 1;
-            fellow.objects
-        });
-        let object = names::object(me.into(), nth).expect("a task makes fewer than 2^27 objects");
+        let nth = self.me().objects.get() + 1;
+        self.me().objects.set(nth);
+        let object =
+            names::object(self.current.get().into(), nth).expect("a task makes fewer than 2^27 objects");
         (u64::from(self.number.get()) << 32) | u64::from(object)
     }
 
@@ -55,15 +53,14 @@ impl Scheduler for Execution {
         }
         let object = self.local(object);
         let with = if with == 0 { 0 } else { self.local(with) };
-        let known = self.look_up(object, self.current.get()).known;
+        let known = self.look_up(object, self.current.get());
         if !known.observed || known.with < with {
             self.names.observe(object, with);
         }
     }
 
     fn park(&self) {
-        let me = self.current.get();
-        if self.ending.get() || self.with(me, |fellow| std::mem::replace(&mut fellow.token, false)) {
+        if self.ending.get() || self.me().token.replace(false) {
             return;
         }
         self.suspend(Rest::Blocked);
@@ -79,10 +76,10 @@ impl Scheduler for Execution {
 
     fn park_timeout(&self, timeout: Duration) -> bool {
         let deadline = self.now.get().saturating_add(timeout);
-        self.with(self.current.get(), |fellow| fellow.deadline = Some(deadline));
+        self.me().deadline.set(Some(deadline));
         self.park();
         // Whoever let the time come took the deadline away.
-        self.with(self.current.get(), |fellow| fellow.deadline.take()).is_none()
+        self.me().deadline.take().is_none()
     }
 
     fn yield_now(&self) {
@@ -94,67 +91,57 @@ impl Scheduler for Execution {
 
     fn unpark(&self, task: TaskId) {
         let Some(number) = self.number_of(task) else { return };
-        let ready = self.with(number, |fellow| {
-            let parked = fellow.rest == Rest::Blocked;
-            match parked {
-                true => fellow.rest = Rest::Ready,
-                false => fellow.token = true,
-            }
-            parked
-        });
-        if ready && !self.ending.get() {
-            self.ready.borrow_mut().push(number);
+        let fellow = self.fellow(number);
+        if fellow.rest.get() != Rest::Blocked {
+            fellow.token.set(true);
+            return;
+        }
+        fellow.rest.set(Rest::Ready);
+        if !self.ending.get() {
+            self.ready.set(self.ready.get() | 1 << number);
         }
     }
 
     fn spawn(&self, task: TaskId, body: Box<dyn FnOnce() + Send>) {
-        let me = self.current.get();
-        let (nth, clock) = self.with(me, |fellow| {
-            fellow.children += 1;
-            (fellow.children, fellow.clock)
-        });
-        let known = self.children.borrow().get(&(me, nth)).copied();
-        let number = known.unwrap_or_else(|| {
-            let number = self.names.task(me, nth);
-            self.children.borrow_mut().insert((me, nth), number);
-            number
-        });
-        self.enlist(number, task, clock, body);
+        let me = self.me();
+        let nth = me.children.get() + 1;
+        me.children.set(nth);
+        let mut started = me.started.borrow_mut();
+        if started.len() < nth as usize {
+            started.push(self.names.task(self.current.get(), nth));
+        }
+        self.enlist(started[nth as usize - 1], task, me.clock.get(), body);
     }
 
     fn become_task(&self, task: TaskId) -> TaskId {
-        let me = self.current.get();
-        self.is_task(me, task);
-        self.with(me, |fellow| std::mem::replace(&mut fellow.id, task))
+        let before = self.me().id.replace(task);
+        if before != task {
+            self.is_task(self.current.get(), task);
+        }
+        before
     }
 
     fn stamp(&self, earlier: u32) -> u32 {
-        let me = self.current.get();
+        let me = self.me();
+        if earlier == 0 && me.stamp.get() != 0 {
+            return me.stamp.get();
+        }
         let mut stamps = self.stamps.borrow_mut();
-        self.with(me, |fellow| {
-            if earlier == 0 && fellow.stamp != 0 {
-                return fellow.stamp;
-            }
-            let mut clock = fellow.clock;
-            if earlier != 0 {
-                clock.join(&stamps[earlier as usize]);
-            }
-            stamps.push(clock);
-            let stamp = (stamps.len() - 1) as u32;
-            if earlier == 0 {
-                fellow.stamp = stamp;
-            }
-            stamp
-        })
+        let mut clock = me.clock.get();
+        if earlier != 0 {
+            clock.join(&stamps[earlier as usize]);
+        }
+        stamps.push(clock);
+        let stamp = (stamps.len() - 1) as u32;
+        if earlier == 0 {
+            me.stamp.set(stamp);
+        }
+        stamp
     }
 
     fn witness(&self, stamp: u32) {
         if stamp != 0 {
-            let stamps = self.stamps.borrow();
-            self.with(self.current.get(), |fellow| {
-                fellow.clock.join(&stamps[stamp as usize]);
-                fellow.stamp = 0;
-            });
+            self.me().learn(&self.stamps.borrow()[stamp as usize]);
         }
     }
 
@@ -178,26 +165,23 @@ impl Scheduler for Execution {
         closing.extend(cycle.filter_map(|id| self.number_of(id)));
         // At once: what the victim gives back from now on has happened after those waits.
         let mut clock = Clock::ZERO;
-        closing.iter().for_each(|task| clock.join(&self.with(*task, |fellow| fellow.clock)));
-        self.with_clock(self.current.get(), |mine| mine.join(&clock));
+        closing.iter().for_each(|task| clock.join(&self.fellow(*task).clock.get()));
+        self.me().learn(&clock);
     }
 
     fn needs(&self, owner: TaskId) {
         let Some(owner) = self.number_of(owner) else { return };
         self.outcome.borrow_mut().needed = true;
         let event = self.events.get() - 1;
-        let clock = self.with(self.current.get(), |fellow| fellow.clock);
-        self.with(owner, |fellow| match fellow.rest {
+        let fellow = self.fellow(owner);
+        match fellow.rest.get() {
             // It was about to look in any case: who is first is a race.
             Rest::AtStep => {
-                fellow.needed_at.push(event);
+                fellow.needed_at.borrow_mut().push(event);
                 self.disturbed.set(self.disturbed.get() | 1 << owner);
             }
-            _ => {
-                fellow.clock.join(&clock);
-                fellow.stamp = 0;
-            }
-        });
+            _ => fellow.learn(&self.me().clock.get()),
+        }
     }
 
     fn deadlock(&self, deadlock: &Deadlock, returned: bool) {

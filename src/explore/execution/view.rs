@@ -13,12 +13,12 @@ use crate::wait::{Op, TaskId};
 impl Execution {
     /// The step that a task is about to take.
     pub(in crate::explore) fn pending(&self, task: u8) -> Touch {
-        self.with(task, |fellow| fellow.pending.touch)
+        self.fellow(task).pending.get().touch
     }
 
     /// The words for that step.
     pub(in crate::explore) fn pending_op(&self, task: u8) -> Op {
-        self.with(task, |fellow| fellow.pending.op)
+        self.fellow(task).pending.get().op
     }
 
     /// When this task was started in this execution, counting from 0.
@@ -34,15 +34,17 @@ impl Execution {
 
     /// The number of a task of this execution.
     pub(in crate::explore) fn id(&self, task: u8) -> TaskId {
-        self.with(task, |fellow| fellow.id)
+        self.fellow(task).id.get()
     }
 
-    /// Reads and replaces what has happened for a task.
-    pub(in crate::explore) fn with_clock<R>(&self, task: u8, change: impl FnOnce(&mut Clock) -> R) -> R {
-        self.with(task, |fellow| {
-            fellow.stamp = 0;
-            change(&mut fellow.clock)
-        })
+    /// What has happened for a task.
+    pub(in crate::explore) fn clock(&self, task: u8) -> Clock {
+        self.fellow(task).clock.get()
+    }
+
+    /// Replaces what has happened for a task.
+    pub(in crate::explore) fn set_clock(&self, task: u8, clock: Clock) {
+        self.fellow(task).set_clock(clock);
     }
 
     /// The event that touched an object last in this execution, which becomes `event`.
@@ -51,7 +53,7 @@ impl Execution {
             return NONE;
         }
         let (creator, nth) = names::parts(object);
-        let seen = &mut self.objects.borrow_mut()[creator as usize][nth as usize];
+        let seen = &mut self.fellow(creator as u8).made.borrow_mut()[nth as usize];
         let last = if seen.execution == self.number.get() { seen.last } else { NONE };
         (seen.execution, seen.last) = (self.number.get(), event);
         last
@@ -60,24 +62,19 @@ impl Execution {
     /// The last events of the tasks that the step just taken closed a cycle with.
     pub(in crate::explore) fn closed_with(&self) -> Vec<u32> {
         let closing = self.closing.borrow();
-        closing
-            .iter()
-            .map(|task| self.with(*task, |fellow| fellow.last_event))
-            .filter(|e| *e != NONE)
-            .collect()
+        closing.iter().map(|task| self.fellow(*task).last_event.get()).filter(|e| *e != NONE).collect()
     }
 
     /// The events that gave this task work while it was about to look for itself.
     pub(in crate::explore) fn needed_at(&self, task: u8) -> Vec<u32> {
-        self.with(task, |fellow| std::mem::take(&mut fellow.needed_at))
+        self.fellow(task).needed_at.take()
     }
 
     /// Tasks whose pending step the step just taken has changed, by a cycle and not by an object.
     pub(in crate::explore) fn disturbed(&self, taken: u8) -> u32 {
         let event = self.events.get() - 1;
-        let is_new = |id: TaskId| {
-            self.number_of(id).is_some_and(|task| self.with(task, |fellow| fellow.last_event == event))
-        };
+        let is_new =
+            |id: TaskId| self.number_of(id).is_some_and(|task| self.fellow(task).last_event.get() == event);
         self.disturbed.get() | self.leading(taken, is_new)
     }
 
@@ -92,9 +89,10 @@ impl Execution {
         while rest != 0 {
             let task = rest.trailing_zeros() as u8;
             rest &= rest - 1;
-            let (id, towards) = self.with(task, |fellow| (fellow.id, fellow.pending.towards));
+            let fellow = self.fellow(task);
+            let towards = fellow.pending.get().towards;
             // SAFETY: the task is suspended in the step, and what it is about to wait for outlives that.
-            if towards.is_some_and(|towards| leads_through(id, unsafe { &*towards }, &wanted)) {
+            if towards.is_some_and(|towards| leads_through(fellow.id.get(), unsafe { &*towards }, &wanted)) {
                 found |= 1 << task;
             }
         }

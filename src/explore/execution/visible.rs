@@ -3,7 +3,7 @@
 use super::Execution;
 use super::fellow::Seen;
 use crate::explore::dependence::Touch;
-use crate::explore::names;
+use crate::explore::names::{self, Known};
 use crate::wait::{Access, Kind};
 
 /// A task that does more than this between two steps may be looking for something that another is to do.
@@ -13,23 +13,20 @@ impl Execution {
     /// What is left of a touch when everything is taken away that nobody can tell the time of.
     pub(super) fn visible(&self, me: u8, access: Access) -> Touch {
         let object = self.local(access.object);
-        let seen = self.look_up(object, me);
+        let known = self.look_up(object, me);
         let visible = match access.kind {
-            Kind::Settle => seen.known.observed,
+            Kind::Settle => known.observed,
             Kind::Look => true,
-            Kind::Unlock => seen.known.observed && seen.known.shared,
-            _ => seen.known.shared,
+            Kind::Unlock => known.observed && known.shared,
+            _ => known.shared,
         };
-        if !matches!(access.kind, Kind::Settle | Kind::Look)
-            && !seen.known.shared
-            && seen.known.first != me + 1
-        {
+        if !matches!(access.kind, Kind::Settle | Kind::Look) && !known.shared && known.first != me + 1 {
             self.names.share(object);
         }
-        let object = match (access.kind, seen.known.with) {
+        let object = match (access.kind, known.with) {
             (Kind::Settle | Kind::Look, with) if with != 0 => {
                 // Whoever touches that one races with this look, even if nobody else does.
-                if !self.look_up(with, me).known.shared {
+                if !self.look_up(with, me).shared {
                     self.names.share(with);
                 }
                 with
@@ -59,18 +56,18 @@ impl Execution {
         object as u32
     }
 
-    pub(super) fn look_up(&self, object: u32, me: u8) -> Seen {
+    /// What is known of an object, now that a task touches it.
+    pub(super) fn look_up(&self, object: u32, me: u8) -> Known {
         let (creator, nth) = names::parts(object);
         let nth = nth as usize;
-        let mut objects = self.objects.borrow_mut();
-        let of_creator = &mut objects[creator as usize];
-        if of_creator.len() <= nth {
-            of_creator.resize(nth + 1, Seen::default());
+        let mut made = self.fellow(creator as u8).made.borrow_mut();
+        if made.len() <= nth {
+            made.resize(nth + 1, Seen::default());
         }
-        let seen = &mut of_creator[nth];
+        let seen = &mut made[nth];
         if !seen.asked {
-            *seen = Seen { known: self.names.touched(object, me), asked: true, ..*seen };
+            (seen.known, seen.asked) = (self.names.touched(object, me), true);
         }
-        *seen
+        seen.known
     }
 }
