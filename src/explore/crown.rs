@@ -61,6 +61,8 @@ pub(super) struct Item {
     extended: bool,
     /// Siblings to the right of the path at each depth, as last seen: their steps, and whether they are free.
     right: Vec<Vec<(Move, bool)>>,
+    /// Those of the last execution.
+    races: Vec<(usize, usize)>,
     /// Reversals that were put into the crown already.
     sent: HashSet<u64>,
 }
@@ -121,7 +123,14 @@ impl Crown {
         let steps = path[1..].iter().map(|node| tree.nodes[*node as usize].step).collect();
         search.begin(steps, left);
         let begins = path.len() - 1;
-        Some(Item { path, begins, extended: false, right: Vec::new(), sent: HashSet::new() })
+        Some(Item {
+            path,
+            begins,
+            extended: false,
+            right: Vec::new(),
+            races: Vec::new(),
+            sent: HashSet::new(),
+        })
     }
 
     /// Sends the races of the last execution where they belong: below the crown into the search itself, in the
@@ -130,7 +139,10 @@ impl Crown {
         if !item.extended {
             self.extend(item, search);
         }
-        for (i, j) in search.races() {
+        let mut races = std::mem::take(&mut item.races);
+        races.clear();
+        races.extend(search.races());
+        for &(i, j) in &races {
             search.reverse(i, j);
             if i >= item.floor() {
                 search.insert(i);
@@ -138,6 +150,7 @@ impl Crown {
                 self.send(item, search, i);
             }
         }
+        item.races = races;
     }
 
     /// After the first execution of an item: the crown reaches down to its depth.

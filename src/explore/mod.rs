@@ -16,6 +16,7 @@
 //! | `clock.rs` | what has happened before what |
 //! | `names.rs` | names that do not depend on the schedule, and which objects need steps |
 //! | `execution/` | one execution: the tasks as coroutines, and the scheduler they ask |
+//! | `branches.rs` | what is still to be explored beside the path |
 //! | `search.rs` | optimal partial order reduction along one path |
 //! | `crown.rs` | the upper part of the tree, shared by workers |
 //! | `sampling.rs` | random walks, priorities, preemption bounds |
@@ -28,6 +29,7 @@
 //! | `exploration.rs` | from the settings to the report |
 //! | `report.rs` | what came of it |
 
+mod branches;
 mod clock;
 mod crown;
 mod dependence;

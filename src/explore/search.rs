@@ -18,6 +18,7 @@
 //! them and races with them, and a sleeper whose arrival would now close a cycle through the step just taken
 //! wakes.
 
+use super::branches::{Branches, NO_BRANCH};
 use super::clock::Clock;
 use super::dependence::{Touch, depend};
 use super::execution::{Execution, Guide, NONE};
@@ -43,27 +44,13 @@ pub(super) struct Event {
     previous: u32,
 }
 
-/// A branch to take, and what to take after it.
-#[derive(Clone, Debug)]
-pub(super) struct Branch {
-    pub(super) step: Move,
-    pub(super) then: Vec<Branch>,
-}
-
-impl Branch {
-    /// A sequence as a tree that does not branch.
-    pub(super) fn chain(steps: impl DoubleEndedIterator<Item = Move>) -> Vec<Self> {
-        steps.rev().fold(Vec::new(), |then, step| vec![Self { step, then }])
-    }
-}
-
 /// The state before a step of the path, and the step.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) event: Event,
     pub(super) sleep: Vec<Move>,
-    /// The first is being taken.
-    branches: Vec<Branch>,
+    /// A tree, whose first branch is being taken.
+    branches: u32,
     /// Events that this one is in a race with.
     races: Vec<u32>,
     /// Tasks whose next step depends on this one by a cycle.
@@ -99,6 +86,7 @@ pub(super) struct Parted {
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) nodes: Vec<Node>,
+    branches: Branches,
     first: First,
     /// How many steps of the path are given.
     given: usize,
@@ -121,6 +109,7 @@ impl Search {
     pub(super) fn new(first: First, limit: usize) -> Self {
         Self {
             nodes: Vec::new(),
+            branches: Branches::new(),
             first,
             given: 0,
             fresh: 0,
@@ -143,7 +132,8 @@ impl Search {
         if self.nodes.is_empty() {
             self.nodes.push(Node::new());
         }
-        self.nodes[0].branches = Branch::chain(path.into_iter());
+        self.branches.clear();
+        self.nodes[0].branches = self.branches.chain(path.into_iter());
     }
 
     /// How many steps the last execution took.
@@ -179,13 +169,12 @@ impl Search {
                     && !depend(sleeper.touch, taken.touch)
                     && parent.disturbs >> sleeper.task & 1 == 0
             }));
-            node.branches.clear();
-            std::mem::swap(&mut node.branches, &mut parent.branches[0].then);
+            node.branches = self.branches.take_then(parent.branches);
         }
         if let Some(left) = self.left.get(depth) {
             node.sleep.extend_from_slice(left);
         }
-        if node.branches.is_empty() {
+        if node.branches == NO_BRANCH {
             let awake = node.sleep.iter().fold(enabled, |awake, sleeper| awake & !(1 << sleeper.task));
             if awake == 0 {
                 return false;
@@ -196,7 +185,7 @@ impl Search {
                 _ => awake.trailing_zeros() as u8,
             };
             let step = Move { task, touch: execution.pending(task) };
-            node.branches.push(Branch { step, then: Vec::new() });
+            node.branches = self.branches.chain(std::iter::once(step));
         }
         self.given = depth + 1;
         true
@@ -220,8 +209,12 @@ impl Search {
             let earlier = &self.nodes[at as usize].event;
             if depend(earlier.step.touch, step.touch) {
                 self.race(&mut races, &mut clock, step.task, at);
+                // What this step depends on, an earlier one of its kind depends on too, and so has ordered it.
+                if earlier.step.touch.kind == step.touch.kind {
+                    break;
+                }
             }
-            at = self.nodes[at as usize].event.previous;
+            at = earlier.previous;
         }
         for at in needed_at {
             self.race(&mut races, &mut clock, step.task, at);
@@ -250,10 +243,10 @@ impl Search {
     }
 
     /// Every race of the last execution: the places of its two events.
-    pub(super) fn races(&self) -> Vec<(usize, usize)> {
+    pub(super) fn races(&self) -> impl Iterator<Item = (usize, usize)> {
         let from = if mutants::is(Mutant::NewRacesOnly) { self.fresh } else { 0 };
         let of = |j: usize| self.nodes[j].races.iter().map(move |i| (*i as usize, j));
-        (from..self.depth).flat_map(of).collect()
+        (from..self.depth).flat_map(of)
     }
 
     /// Makes the sequence that reverses a race of the last execution.
@@ -293,38 +286,43 @@ impl Search {
         if self.is_asleep(at) {
             return;
         }
-        let mut branches = std::mem::take(&mut self.nodes[at].branches);
         let mut sequence = std::mem::take(&mut self.sequence);
-        self.insert_into(&mut branches, 1, &mut sequence);
-        self.nodes[at].branches = branches;
+        self.insert_right_of(self.nodes[at].branches, &mut sequence);
         self.sequence = sequence;
     }
 
-    fn insert_into(&self, branches: &mut Vec<Branch>, from: usize, sequence: &mut Vec<usize>) {
-        for branch in &mut branches[from..] {
-            if let Some(place) = self.weak_initial(sequence, branch.step) {
-                if let Some(place) = place {
-                    sequence.remove(place);
+    fn insert_right_of(&mut self, taken: u32, sequence: &mut Vec<usize>) {
+        let (mut last, mut branch) = (taken, self.branches[taken].next);
+        while branch != NO_BRANCH {
+            let here = self.branches[branch];
+            (last, branch) = match self.weak_initial(sequence, here.step) {
+                None => (branch, here.next),
+                Some(place) => {
+                    if let Some(place) = place {
+                        sequence.remove(place);
+                    }
+                    // At the end of a sequence that was inserted before, all is explored that follows.
+                    if here.then == NO_BRANCH || sequence.is_empty() {
+                        return;
+                    }
+                    (branch, here.then)
                 }
-                // At the end of a sequence that was inserted before, all is explored that follows.
-                if !branch.then.is_empty() && !sequence.is_empty() {
-                    self.insert_into(&mut branch.then, 0, sequence);
-                }
-                return;
-            }
+            };
         }
-        branches.extend(Branch::chain(sequence.iter().map(|k| self.nodes[*k].event.step)));
+        let chain = self.branches.chain(sequence.iter().map(|k| self.nodes[*k].event.step));
+        self.branches.append(last, chain);
     }
 
     /// Goes back to the last node above `floor` that has a branch left; `false` if none has.
     pub(super) fn back(&mut self, floor: usize) -> bool {
         for at in (floor..self.depth).rev() {
             let node = &mut self.nodes[at];
-            let taken = node.branches.remove(0);
+            let taken = self.branches[node.branches].step;
+            node.branches = self.branches.take_first(node.branches);
             if !mutants::is(Mutant::ForgetSleepers) {
-                node.sleep.push(taken.step);
+                node.sleep.push(taken);
             }
-            if !node.branches.is_empty() {
+            if node.branches != NO_BRANCH {
                 (self.given, self.fresh) = (at + 1, at);
                 return true;
             }
@@ -343,7 +341,7 @@ impl Guide for Search {
             self.asleep = true;
             return None;
         }
-        let expected = self.nodes[self.depth].branches[0].step;
+        let expected = self.branches[self.nodes[self.depth].branches].step;
         let is_enabled = enabled >> expected.task & 1 == 1;
         let found = is_enabled.then(|| Move { task: expected.task, touch: execution.pending(expected.task) });
         if found != Some(expected) {
@@ -386,7 +384,7 @@ impl Node {
         Self {
             event: Event { step, nth: 0, clock: Clock::ZERO, previous: NONE },
             sleep: Vec::new(),
-            branches: Vec::new(),
+            branches: NO_BRANCH,
             races: Vec::new(),
             disturbs: 0,
             closed_with: Vec::new(),
