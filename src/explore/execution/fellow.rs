@@ -10,7 +10,6 @@ use super::NONE;
 use crate::explore::clock::Clock;
 use crate::explore::dependence::Touch;
 use crate::explore::names::Known;
-use crate::wait::explored::Held;
 use crate::wait::{Op, Resource, TaskId};
 
 pub(super) type Fiber = Coroutine<(), (), (), DefaultStack>;
@@ -60,7 +59,6 @@ pub(super) struct Fellow {
     /// The coroutine, which stays where it is while it runs.
     pub(super) fiber: UnsafeCell<Option<Fiber>>,
     pub(super) yielder: Cell<*const Yielder<(), ()>>,
-    pub(super) held: RefCell<Held>,
     /// The lowest address of its stack.
     pub(super) lowest: Cell<usize>,
     /// What this worker knows of the objects that it makes, whatever the execution.
@@ -87,7 +85,6 @@ impl Fellow {
             needed_at: RefCell::default(),
             fiber: UnsafeCell::default(),
             yielder: Cell::new(std::ptr::null()),
-            held: RefCell::default(),
             lowest: Cell::default(),
             made: RefCell::default(),
             started: RefCell::default(),

@@ -41,11 +41,13 @@ use crate::explore::overflow;
 use crate::explore::panics::{self, Panic};
 use crate::explore::report::Left;
 use crate::explore::supervise::Pulse;
-use crate::wait::explored::{waits_of, while_active};
+use crate::wait::explored::{Held, waits_of, while_active};
 use crate::wait::{Deadlock, Task, TaskId};
 
 /// A task that ignores this many refusals is left suspended.
 const PATIENCE: u32 = 10_000;
+/// Whose number is that of no coroutine.
+const THE_THREAD: u8 = TASKS as u8;
 /// No event.
 pub(in crate::explore) const NONE: u32 = u32::MAX;
 
@@ -115,6 +117,10 @@ pub(in crate::explore) struct Execution {
     ready: Cell<u32>,
     at_step: Cell<u32>,
     current: Cell<u8>,
+    /// Whose task is the current one of the thread: it stays there until another runs.
+    holder: Cell<u8>,
+    /// What the tasks that do not run would have there, and the thread itself at the end.
+    held: [Cell<Held>; TASKS + 1],
     /// A task runs, and not the explorer.
     inside: Cell<bool>,
     /// What it has done since it was resumed that was no step.
@@ -164,6 +170,8 @@ impl Execution {
             ready: Cell::new(0),
             at_step: Cell::new(0),
             current: Cell::new(0),
+            holder: Cell::new(THE_THREAD),
+            held: std::array::from_fn(|_| Cell::default()),
             inside: Cell::new(false),
             unseen: Cell::new(0),
             events: Cell::new(0),
@@ -188,15 +196,16 @@ impl Execution {
         guide: &mut impl Guide,
         body: impl FnOnce() + Send + 'static,
     ) -> Outcome {
-        /// Takes the pointer away again, on unwinding too.
-        struct Running;
-        impl Drop for Running {
+        /// Takes the pointer away again and gives the thread its own task back, on unwinding too.
+        struct Running<'a>(&'a Execution);
+        impl Drop for Running<'_> {
             fn drop(&mut self) {
+                self.0.become_current(THE_THREAD);
                 RUNNING.set(std::ptr::null());
             }
         }
         RUNNING.set(self);
-        let _running = Running;
+        let _running = Running(self);
         while_active(self, || {
             self.begin();
             let task = Task::new("the explored closure", 0, self.unnamed.clone());
@@ -322,6 +331,7 @@ impl Execution {
                 }
             }
         }
+        self.become_current(THE_THREAD);
         for number in self.numbers.borrow().iter() {
             let fellow = self.fellow(*number);
             // SAFETY: no task runs, so nothing else refers to the coroutine.
@@ -331,7 +341,7 @@ impl Execution {
                 fiber => {
                     // Its frames stay as they are: nothing of them is ever dropped.
                     std::mem::forget(fiber);
-                    std::mem::forget(fellow.held.take());
+                    std::mem::forget(self.held[*number as usize].take());
                     self.outcome.borrow_mut().forgotten += 1;
                 }
             }
@@ -404,12 +414,24 @@ impl Execution {
         self.ready.set(self.ready.get() | 1 << number);
     }
 
+    /// What the thread takes for its current task is from now on that of this coroutine.
     #[inline]
+    fn become_current(&self, task: u8) {
+        let before = self.holder.replace(task);
+        if before != task {
+            let mut held = self.held[task as usize].take();
+            held.exchange();
+            self.held[before as usize].set(held);
+        }
+    }
+
+    // Each return that follows a switch of stacks is one that the processor has not foreseen.
+    #[inline(always)]
     fn resume(&self, task: u8) {
         let fellow = self.fellow(task);
         self.current.set(task);
         self.pulse.resumed(fellow.id.get(), self.events.get());
-        fellow.held.borrow_mut().exchange();
+        self.become_current(task);
         overflow::runs(fellow.lowest.get(), task);
         self.inside.set(true);
         self.unseen.set(0);
@@ -420,7 +442,6 @@ impl Execution {
         self.inside.set(false);
         overflow::runs(0, 0);
         self.pulse.rests();
-        fellow.held.borrow_mut().exchange();
         if ended {
             self.running.set(self.running.get() - 1);
             fellow.rest.set(Rest::Ended);
@@ -428,7 +449,7 @@ impl Execution {
     }
 
     /// Suspends the task that runs, which rests in this way, until it is resumed.
-    #[inline]
+    #[inline(always)]
     fn suspend(&self, rest: Rest) {
         let me = self.me();
         me.rest.set(rest);
@@ -437,7 +458,7 @@ impl Execution {
     }
 
     /// The task that runs rests before this step, until it is its turn.
-    #[inline]
+    #[inline(always)]
     fn rest_before(&self, pending: Pending) {
         self.me().pending.set(pending);
         self.at_step.set(self.at_step.get() | 1 << self.current.get());
@@ -477,7 +498,7 @@ impl Drop for Execution {
         for fellow in self.fellows.iter() {
             // SAFETY: the execution is being dropped, so no task runs.
             std::mem::forget(unsafe { &mut *fellow.fiber.get() }.take());
-            std::mem::forget(fellow.held.take());
         }
+        self.held.iter().for_each(|held| std::mem::forget(held.take()));
     }
 }
