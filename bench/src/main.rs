@@ -5,10 +5,16 @@
 //! | `rows.rs` | what a bench found, as rows, and as JSON |
 //! | `table.rs` | the same as a table, with each peer's ratio to ours |
 //! | `child.rs` | one measurement in a process of its own, with a limit in wall time |
+//! | `cpu.rs` | holds a thread on one processor |
 //! | `explore/` | the owner protocol under every interleaving, in our explorer and in other model checkers |
+//! | `owners/` | our owner and those built from the peers |
+//! | `roundtrip/` | how long a call to an owner takes |
 
 mod child;
+mod cpu;
 mod explore;
+mod owners;
+mod roundtrip;
 mod rows;
 mod table;
 
@@ -38,6 +44,13 @@ enum Bench {
         #[command(flatten)]
         output: Output,
     },
+    /// A call to an owner and the way back: how long, wherever the two threads stand
+    Roundtrip {
+        #[command(flatten)]
+        asked: roundtrip::Asked,
+        #[command(flatten)]
+        output: Output,
+    },
     /// One measurement, in the process that is to make it and nothing else
     #[command(hide = true, subcommand)]
     One(One),
@@ -46,6 +59,7 @@ enum Bench {
 #[derive(Subcommand)]
 enum One {
     Explore(explore::Trial),
+    Roundtrip(roundtrip::Trial),
 }
 
 #[derive(Args)]
@@ -68,7 +82,9 @@ enum Format {
 fn main() -> ExitCode {
     let done = match Arguments::parse().bench {
         Bench::Explore { asked, output } => output.write(&explore::all(&asked)),
+        Bench::Roundtrip { asked, output } => output.write(&roundtrip::all(&asked)),
         Bench::One(One::Explore(trial)) => explore::one(trial),
+        Bench::One(One::Roundtrip(trial)) => roundtrip::one(&trial),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
