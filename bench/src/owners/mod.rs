@@ -19,5 +19,5 @@ mod parts;
 pub mod rounds;
 mod subjects;
 
-pub use owner::Driven;
+pub use owner::{Capture, Driven};
 pub use subjects::Subject;

@@ -28,6 +28,10 @@ impl Owner for Ours {
     fn call(&self, job: impl FnOnce(&mut u64) -> u64 + Send + 'static) -> u64 {
         self.0.call("call", move |state| within(state, job)).expect("the owner is open")
     }
+
+    fn post(&self, job: impl FnOnce(&mut u64) + Send + 'static) {
+        self.0.post("post", move |state| within(state, job)).expect("the owner is open");
+    }
 }
 
 fn within<R>(state: &Cell<u64>, job: impl FnOnce(&mut u64) -> R) -> R {

@@ -51,4 +51,8 @@ impl<P: Parts> Owner for Built<P> {
         P::send(&self.0, Box::new(move |state| P::answer(replier, job(state))));
         P::wait(reply)
     }
+
+    fn post(&self, job: impl FnOnce(&mut u64) + Send + 'static) {
+        P::send(&self.0, Box::new(job));
+    }
 }
