@@ -1,7 +1,7 @@
 //! One measurement in a process of its own, with a limit in wall time.
 //!
 //! The parent starts this program again with the arguments of a hidden subcommand. The child says on its stdout
-//! what it knows so far, one JSON object of metrics a line; the last line counts. A process of its own makes
+//! what it knows so far, as one line of JSON, again and again; the last line counts. A process of its own makes
 //! peak memory the subject's, and what never ends can be killed.
 
 use std::env;
@@ -13,7 +13,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::rows::Metrics;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// How a child ended.
 pub enum End {
@@ -23,28 +24,31 @@ pub enum End {
     Killed,
 }
 
-/// Runs this program with `arguments` and gives its last metrics, if it reported any.
+/// Runs this program with `arguments` and gives what it reported last, or the default if it reported nothing.
 ///
 /// # Errors
 ///
 /// The child could not be started, or it failed.
-pub fn measure(arguments: &[String], limit: Duration) -> Result<(End, Metrics), Box<dyn Error>> {
+pub fn measure<R>(arguments: &[String], limit: Duration) -> Result<(End, R), Box<dyn Error>>
+where
+    R: DeserializeOwned + Default + Send + 'static,
+{
     let deadline = Instant::now() + limit;
     let mut command = Command::new(env::current_exe()?);
     let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let stdout = child.stdout.take().expect("stdout is piped");
     let (reported, reports) = mpsc::channel();
     let reader = thread::spawn(move || {
-        // A subject may print too: whatever is not metrics is its own affair.
+        // A subject may print too: whatever is not a report is its own affair.
         let lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        for metrics in lines.filter_map(|line| serde_json::from_str::<Metrics>(&line).ok()) {
-            let _ = reported.send(metrics);
+        for report in lines.filter_map(|line| serde_json::from_str::<R>(&line).ok()) {
+            let _ = reported.send(report);
         }
     });
-    let mut last = Metrics::new();
+    let mut last = R::default();
     let end = loop {
         match reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(metrics) => last = metrics,
+            Ok(report) => last = report,
             Err(RecvTimeoutError::Disconnected) => break End::Done,
             Err(RecvTimeoutError::Timeout) => {
                 child.kill()?;
@@ -65,8 +69,8 @@ pub fn measure(arguments: &[String], limit: Duration) -> Result<(End, Metrics), 
 /// # Errors
 ///
 /// There is no parent any more. The child has to end then, for nobody else would end it.
-pub fn report(metrics: &Metrics) -> io::Result<()> {
-    let line = serde_json::to_string(metrics)?;
+pub fn report(known: &impl Serialize) -> io::Result<()> {
+    let line = serde_json::to_string(known)?;
     writeln!(io::stdout(), "{line}")
 }
 

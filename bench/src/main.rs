@@ -5,10 +5,20 @@
 //! | `rows.rs` | what a bench found, as rows, and as JSON |
 //! | `table.rs` | the same as a table, with each peer's ratio to ours |
 //! | `child.rs` | one measurement in a process of its own, with a limit in wall time |
+//! | `cpu.rs` | holds a thread on one processor |
+//! | `heap.rs` | counts the bytes of the heap |
 //! | `explore/` | the owner protocol under every interleaving, in our explorer and in other model checkers |
+//! | `owners/` | our owner and those built from the peers |
+//! | `roundtrip/` | how long a call to an owner takes |
+//! | `posts/` | how many posts an owner takes in, and what they and the owner weigh |
 
 mod child;
+mod cpu;
 mod explore;
+mod heap;
+mod owners;
+mod posts;
+mod roundtrip;
 mod rows;
 mod table;
 
@@ -20,6 +30,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use rows::Results;
+
+#[global_allocator]
+static HEAP: heap::Counted = heap::Counted;
 
 /// Measures this crate and its peers side by side, in one run.
 #[derive(Parser)]
@@ -38,6 +51,20 @@ enum Bench {
         #[command(flatten)]
         output: Output,
     },
+    /// A call to an owner and the way back: how long, wherever the two threads stand
+    Roundtrip {
+        #[command(flatten)]
+        asked: roundtrip::Asked,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Posts to an owner: how many a second, and how much memory, queued and idle
+    Posts {
+        #[command(flatten)]
+        asked: posts::Asked,
+        #[command(flatten)]
+        output: Output,
+    },
     /// One measurement, in the process that is to make it and nothing else
     #[command(hide = true, subcommand)]
     One(One),
@@ -46,6 +73,8 @@ enum Bench {
 #[derive(Subcommand)]
 enum One {
     Explore(explore::Trial),
+    Roundtrip(roundtrip::Trial),
+    Posts(posts::Trial),
 }
 
 #[derive(Args)]
@@ -68,7 +97,11 @@ enum Format {
 fn main() -> ExitCode {
     let done = match Arguments::parse().bench {
         Bench::Explore { asked, output } => output.write(&explore::all(&asked)),
+        Bench::Roundtrip { asked, output } => output.write(&roundtrip::all(&asked)),
+        Bench::Posts { asked, output } => output.write(&posts::all(&asked)),
         Bench::One(One::Explore(trial)) => explore::one(trial),
+        Bench::One(One::Roundtrip(trial)) => roundtrip::one(&trial),
+        Bench::One(One::Posts(trial)) => posts::one(&trial),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table};
 use crate::rows::{Results, Row};
 
 /// The subject that the others are compared with.
-const OURS: &str = "impasse";
+pub const OURS: &str = "impasse";
 
 /// Says whether the measurement came to its end: not a column, but a mark at the other figures.
 const FINISHED: &str = "finished";
@@ -27,11 +27,14 @@ fn table(rows: &[&Row]) -> Table {
     let figure = |subject: &str, metric: &str| {
         rows.iter().find(|row| row.subject == subject && row.metric == metric).map(|row| row.value)
     };
+    // Some benches give up what takes too long. In the tables of the others there is nothing to mark.
+    let marked = rows.iter().any(|row| row.metric == FINISHED);
     let we_are_here = rows.iter().any(|row| row.subject == OURS);
 
     let mut table = Table::new();
     table.load_preset(ASCII_MARKDOWN);
-    let mut header = vec!["subject".to_owned(), FINISHED.to_owned()];
+    let mut header = vec!["subject".to_owned()];
+    header.extend(marked.then(|| FINISHED.to_owned()));
     for metric in &metrics {
         header.push(metric.replace('_', " "));
         header.extend(we_are_here.then(|| "ratio".to_owned()));
@@ -39,7 +42,8 @@ fn table(rows: &[&Row]) -> Table {
     table.set_header(header);
     for subject in distinct(rows.iter().copied(), |row| &row.subject) {
         let finished = figure(subject, FINISHED) != Some(0.0);
-        let mut line = vec![subject.to_owned(), if finished { "yes" } else { "no" }.to_owned()];
+        let mut line = vec![subject.to_owned()];
+        line.extend(marked.then(|| if finished { "yes" } else { "no" }.to_owned()));
         for metric in &metrics {
             let value = figure(subject, metric);
             // What grows with the time that a subject was given is a lower bound if it did not finish.
@@ -52,7 +56,7 @@ fn table(rows: &[&Row]) -> Table {
         }
         table.add_row(line);
     }
-    for column in table.column_iter_mut().skip(2) {
+    for column in table.column_iter_mut().skip(1 + usize::from(marked)) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
@@ -128,6 +132,17 @@ mod tests {
         let text = render(&results());
         let loom: Vec<_> = text.lines().last().unwrap().split('|').map(str::trim).collect();
         assert_eq!(loom, ["", "loom", "no", "> 400,000", "> 11.5", "> 20 s", "> 250", ""]);
+    }
+
+    #[test]
+    fn where_everything_finishes_no_column_says_so() {
+        let mut results = Results::of("posts");
+        for (subject, rate) in [("impasse", 8e6), ("flume", 4e6)] {
+            results.add("1 producer 8", subject, &[[("per_second".to_owned(), rate)].into()]);
+        }
+        let text = render(&results);
+        let flume: Vec<_> = text.lines().last().unwrap().split('|').map(str::trim).collect();
+        assert_eq!(flume, ["", "flume", "4,000,000", "0.50", ""]);
     }
 
     #[test]
