@@ -6,7 +6,7 @@ use super::execution::{Execution, Outcome};
 use super::exploration::{Exploration, Found};
 use super::names;
 use super::report::{Counterexample, Failure, Report, Verdict};
-use super::schedule::{Follow, Schedule};
+use super::schedule::{Follow, Played, Schedule, Told};
 use super::search::{Move, Parted};
 use super::supervise::{self, Progress};
 
@@ -17,26 +17,29 @@ const LONGEST_STORY: usize = 60;
 
 /// Makes what was found as simple as it gets, and tells how it came about.
 pub(super) fn explain(exploration: &Arc<Exploration>, found: Found) -> Counterexample {
-    let Found { failure, steps, by } = found;
+    let Found { failure, played, by } = found;
     let objects = exploration.names.known();
     let retold = match failure {
         Failure::Parted(_) | Failure::OutOfSight(..) | Failure::Endless(..) => None,
         _ => {
-            let (this, verdict, steps) = (exploration.clone(), failure.verdict(), steps.clone());
+            let (this, verdict, steps) = (exploration.clone(), failure.verdict(), played.steps.clone());
             let simplify = move |_, execution: Execution| simplify(&this, &execution, verdict, steps.clone());
             supervise::threads(exploration, 1, Progress::default(), simplify).ok()
         }
     };
     match retold.into_iter().flatten().flatten().next() {
-        Some((failure, follow)) => Counterexample {
+        Some((failure, played, story)) => Counterexample {
             failure,
-            schedule: Schedule { objects, steps: follow.taken },
+            schedule: Schedule::of(played, &objects),
             found_by: by,
-            story: last(follow.story.unwrap_or_default()),
+            story: last(story),
         },
-        None => {
-            Counterexample { failure, schedule: Schedule { objects, steps }, found_by: by, story: Vec::new() }
-        }
+        None => Counterexample {
+            failure,
+            schedule: Schedule::of(played, &objects),
+            found_by: by,
+            story: Vec::new(),
+        },
     }
 }
 
@@ -50,7 +53,7 @@ fn simplify(
     execution: &Execution,
     verdict: Verdict,
     steps: Vec<u8>,
-) -> Option<(Failure, Follow)> {
+) -> Option<(Failure, Played, Vec<Told>)> {
     let mut tries = 0;
     let mut attempt = |steps: &[u8]| {
         tries += 1;
@@ -82,7 +85,8 @@ fn simplify(
         break;
     }
     let (failure, follow) = play(exploration, execution, best.steps, true);
-    failure.map(|failure| (failure, follow))
+    let played = Played { steps: follow.taken, started: execution.started() };
+    failure.map(|failure| (failure, played, follow.story.unwrap_or_default()))
 }
 
 fn play(

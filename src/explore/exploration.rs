@@ -12,7 +12,7 @@ use super::mutants;
 use super::names::Names;
 use super::report::{Failure, Report, Verdict};
 use super::sampling::{Pick, Sampler};
-use super::schedule::Schedule;
+use super::schedule::{Played, Schedule};
 use super::search::Search;
 use super::supervise::{self, Progress};
 
@@ -20,7 +20,7 @@ use super::supervise::{self, Progress};
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) failure: Failure,
-    pub(super) steps: Vec<u8>,
+    pub(super) played: Played,
     pub(super) by: String,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Tally {
     pub(super) needed: bool,
     /// A deadlock was returned as an error.
     pub(super) returned: bool,
-    pub(super) longest: Vec<u8>,
+    pub(super) longest: Played,
     pub(super) found: Option<Found>,
 }
 
@@ -47,12 +47,13 @@ impl Tally {
         self.forgotten += other.forgotten;
         self.needed |= other.needed;
         self.returned |= other.returned;
-        if other.longest.len() > self.longest.len() {
+        if other.longest.steps.len() > self.longest.steps.len() {
             self.longest = other.longest;
         }
         // The shorter one explains better.
-        let shorter =
-            |found: &Found| self.found.as_ref().is_none_or(|mine| found.steps.len() < mine.steps.len());
+        let shorter = |found: &Found| {
+            self.found.as_ref().is_none_or(|mine| found.played.steps.len() < mine.played.steps.len())
+        };
         if let Some(found) = other.found.filter(shorter) {
             self.found = Some(found);
         }
@@ -131,7 +132,7 @@ impl Exploration {
             None => Verdict::Verified,
         };
         let caveat = tally.returned && verdict == Verdict::Verified;
-        let longest = Schedule { objects: self.names.known(), steps: tally.longest };
+        let longest = Schedule::of(tally.longest, &self.names.known());
         Report {
             verdict,
             strategy,
@@ -209,8 +210,9 @@ impl Exploration {
                 let outcome = this.play(&execution, &mut sampler);
                 tally.executions += 1;
                 tally.forgotten += outcome.forgotten;
-                if sampler.taken.len() > tally.longest.len() {
-                    tally.longest.clone_from(&sampler.taken);
+                let played = || Played { steps: sampler.taken.clone(), started: execution.started() };
+                if sampler.taken.len() > tally.longest.steps.len() {
+                    tally.longest = played();
                 }
                 this.executions.fetch_add(1, Ordering::Relaxed);
                 tally.deadlocked += u64::from(is_deadlocked(&outcome));
@@ -218,7 +220,7 @@ impl Exploration {
                 let failure = this.failure(&outcome, sampler.too_long, || tasks().collect());
                 // One that does not end says nothing of the next; the exhaustive search reports it.
                 let failure = failure.filter(|failure| !hunts || !matches!(failure, Failure::Endless(..)));
-                this.found(&mut tally, failure, || pick.to_string(), || sampler.taken.clone());
+                this.found(&mut tally, failure, || pick.to_string(), played);
             }
             tally
         });
@@ -231,7 +233,7 @@ impl Exploration {
             Ok(tallies) => tallies.into_iter().for_each(|tally| all.add(tally)),
             Err(failure) => {
                 all.executions = self.executions.load(Ordering::Relaxed);
-                all.found = Some(Found { failure, steps: Vec::new(), by: "the watchdog".into() });
+                all.found = Some(Found { failure, played: Played::default(), by: "the watchdog".into() });
             }
         }
         all
@@ -316,10 +318,10 @@ impl Exploration {
             collect(search, outcome);
         }
         tally.deadlocked += u64::from(is_deadlocked(outcome));
-        if search.len() > tally.longest.len() {
-            tally.longest = ordinals(search, execution);
+        if search.len() > tally.longest.steps.len() {
+            tally.longest = played(search, execution);
         }
-        self.found(tally, failure, || "exhaustive search".into(), || ordinals(search, execution));
+        self.found(tally, failure, || "exhaustive search".into(), || played(search, execution));
     }
 
     fn found(
@@ -327,10 +329,10 @@ impl Exploration {
         tally: &mut Tally,
         failure: Option<Failure>,
         by: impl FnOnce() -> String,
-        steps: impl FnOnce() -> Vec<u8>,
+        played: impl FnOnce() -> Played,
     ) {
         if let (Some(failure), None) = (failure, &tally.found) {
-            tally.found = Some(Found { failure, steps: steps(), by: by() });
+            tally.found = Some(Found { failure, played: played(), by: by() });
             if !self.settings.keep_going {
                 self.stop.store(true, Ordering::Relaxed);
             }
@@ -388,10 +390,10 @@ fn is_deadlocked(outcome: &Outcome) -> bool {
     outcome.stuck || !outcome.deadlocks.is_empty()
 }
 
-/// The steps of the last execution, by when their tasks were started in it.
-fn ordinals(search: &Search, execution: &Execution) -> Vec<u8> {
+/// The last execution of a search.
+fn played(search: &Search, execution: &Execution) -> Played {
     let steps = search.nodes[..search.len()].iter().map(|node| node.event.step.task);
-    steps.map(|task| execution.ordinal(task)).collect()
+    Played { steps: steps.map(|task| execution.ordinal(task)).collect(), started: execution.started() }
 }
 
 /// A worker that panics releases those who wait for its work.

@@ -20,7 +20,33 @@ pub struct Schedule {
     pub(super) steps: Vec<u8>,
 }
 
+/// An execution that was played.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Played {
+    /// The ordinal of the task whose step it is.
+    pub(super) steps: Vec<u8>,
+    /// The tasks by their ordinals.
+    pub(super) started: Vec<u8>,
+}
+
 impl Schedule {
+    /// The schedule of an execution, in which these objects have steps. The explorer names objects by the numbers
+    /// of their makers; whoever plays the schedule again gives those numbers in the order in which it starts
+    /// tasks, so they are the ordinals. What tasks make that this execution does not start is not in it.
+    pub(super) fn of(played: Played, known: &[(u32, Known)]) -> Self {
+        let renamed = |object| {
+            let (creator, nth) = names::parts(object);
+            let ordinal = played.started.iter().position(|task| u32::from(*task) == creator)?;
+            names::object(ordinal as u32, nth)
+        };
+        let renamed = known.iter().filter_map(|(object, known)| {
+            Some((renamed(*object)?, Known { with: renamed(known.with).unwrap_or(0), ..*known }))
+        });
+        let mut objects: Vec<_> = renamed.collect();
+        objects.sort_unstable_by_key(|(object, _)| *object);
+        Self { objects, steps: played.steps }
+    }
+
     /// How many steps it has.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -42,6 +42,8 @@ pub(super) struct Pending {
 pub(super) struct Fellow {
     pub(super) id: Cell<TaskId>,
     pub(super) rest: Cell<Rest>,
+    /// Who runs after it, while it can run and does not.
+    pub(super) below: Cell<u8>,
     /// Somebody unparked it while it did not park.
     pub(super) token: Cell<bool>,
     /// When its wait ends by time, if it does.
@@ -73,6 +75,7 @@ impl Fellow {
         Self {
             id: Cell::new(TaskId::NOBODY),
             rest: Cell::new(Rest::Ended),
+            below: Cell::default(),
             token: Cell::default(),
             deadline: Cell::default(),
             pending: Cell::new(Pending { op: Op::unasked(""), touch: Touch::NOTHING, towards: None }),

@@ -46,8 +46,8 @@ use crate::wait::{Deadlock, Task, TaskId};
 
 /// A task that ignores this many refusals is left suspended.
 const PATIENCE: u32 = 10_000;
-/// Whose number is that of no coroutine.
-const THE_THREAD: u8 = TASKS as u8;
+/// The number of no task.
+const NOBODY: u8 = TASKS as u8;
 /// No event.
 pub(in crate::explore) const NONE: u32 = u32::MAX;
 
@@ -113,11 +113,13 @@ pub(in crate::explore) struct Execution {
     stamps: RefCell<Vec<Clock>>,
     lines: RefCell<HashMap<u64, VecDeque<TaskId>>>,
     stacks: RefCell<Vec<DefaultStack>>,
-    /// Tasks that can run, as bits, and tasks that rest before a step.
-    ready: Cell<u32>,
+    /// The newest of the tasks that can run; the others are linked to it.
+    ready: Cell<u8>,
+    /// Tasks that rest before a step, as bits.
     at_step: Cell<u32>,
     current: Cell<u8>,
-    /// Whose task is the current one of the thread: it stays there until another runs.
+    /// Whose task is the current one of the thread, where it stays until another runs; nobody's if it is the
+    /// thread's own.
     holder: Cell<u8>,
     /// What the tasks that do not run would have there, and the thread itself at the end.
     held: [Cell<Held>; TASKS + 1],
@@ -167,10 +169,10 @@ impl Execution {
             stamps: RefCell::default(),
             lines: RefCell::default(),
             stacks: RefCell::default(),
-            ready: Cell::new(0),
+            ready: Cell::new(NOBODY),
             at_step: Cell::new(0),
             current: Cell::new(0),
-            holder: Cell::new(THE_THREAD),
+            holder: Cell::new(NOBODY),
             held: std::array::from_fn(|_| Cell::default()),
             inside: Cell::new(false),
             unseen: Cell::new(0),
@@ -200,7 +202,7 @@ impl Execution {
         struct Running<'a>(&'a Execution);
         impl Drop for Running<'_> {
             fn drop(&mut self) {
-                self.0.become_current(THE_THREAD);
+                self.0.become_current(NOBODY);
                 RUNNING.set(std::ptr::null());
             }
         }
@@ -240,7 +242,7 @@ impl Execution {
         stamps.clear();
         stamps.push(Clock::ZERO);
         self.lines.borrow_mut().clear();
-        self.ready.set(0);
+        self.ready.set(NOBODY);
         self.at_step.set(0);
         self.events.set(0);
         self.running.set(0);
@@ -276,7 +278,7 @@ impl Execution {
             fellow.rest.set(Rest::Ready);
             fellow.last_event.set(self.events.replace(self.events.get() + 1));
             self.at_step.set(enabled & !(1 << task));
-            self.ready.set(1 << task);
+            self.may_run(task);
             self.closing.borrow_mut().clear();
             self.disturbed.set(0);
         }
@@ -298,15 +300,21 @@ impl Execution {
         fellow.deadline.set(None);
         fellow.rest.set(Rest::Ready);
         fellow.set_clock(all);
-        self.ready.set(1 << next);
+        self.may_run(next);
         true
     }
 
-    /// Lets every task run until it rests. In which order they do, nobody can tell.
+    /// The task runs before anybody takes the next step. The order does not depend on numbers: those may be others
+    /// when the execution is played again, and tasks that start others count them in the order in which they do.
+    fn may_run(&self, task: u8) {
+        self.fellow(task).below.set(self.ready.replace(task));
+    }
+
+    /// Lets every task run until it rests.
     fn settle_down(&self) {
-        while self.ready.get() != 0 {
-            let task = self.ready.get().trailing_zeros() as u8;
-            self.ready.set(self.ready.get() & (self.ready.get() - 1));
+        while self.ready.get() != NOBODY {
+            let task = self.ready.get();
+            self.ready.set(self.fellow(task).below.get());
             self.resume(task);
         }
     }
@@ -331,7 +339,7 @@ impl Execution {
                 }
             }
         }
-        self.become_current(THE_THREAD);
+        self.become_current(NOBODY);
         for number in self.numbers.borrow().iter() {
             let fellow = self.fellow(*number);
             // SAFETY: no task runs, so nothing else refers to the coroutine.
@@ -411,7 +419,7 @@ impl Execution {
         self.running.set(self.running.get() + 1);
         self.numbers.borrow_mut().push(number);
         self.is_task(number, id);
-        self.ready.set(self.ready.get() | 1 << number);
+        self.may_run(number);
     }
 
     /// What the thread takes for its current task is from now on that of this coroutine.

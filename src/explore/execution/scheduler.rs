@@ -98,7 +98,7 @@ impl Scheduler for Execution {
         }
         fellow.rest.set(Rest::Ready);
         if !self.ending.get() {
-            self.ready.set(self.ready.get() | 1 << number);
+            self.may_run(number);
         }
     }
 

@@ -32,6 +32,11 @@ impl Execution {
         self.numbers.borrow().get(ordinal as usize).copied()
     }
 
+    /// The tasks of this execution, in the order in which it started them.
+    pub(in crate::explore) fn started(&self) -> Vec<u8> {
+        self.numbers.borrow().clone()
+    }
+
     /// The number of a task of this execution.
     pub(in crate::explore) fn id(&self, task: u8) -> TaskId {
         self.fellow(task).id.get()
