@@ -4,8 +4,8 @@
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
-use impasse::Deadlock;
 use impasse::sync::Mutex;
+use impasse::{Deadlock, WaitError};
 use proptest::prelude::*;
 
 /// For each thread the transactions it makes: which locks, in which order.
@@ -47,7 +47,8 @@ fn run(program: Program) -> Vec<Deadlock> {
             })
         });
         let threads: Vec<_> = threads.collect();
-        let reports = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        let errors = threads.into_iter().flat_map(|thread| thread.join().unwrap());
+        let reports = errors.filter_map(WaitError::deadlock).collect();
         done.send(reports).unwrap();
     });
     match ended.recv_timeout(Duration::from_secs(60)) {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::mpsc;
 
-use impasse::{CallError, Handle, Owner, WaitOnOwner};
+use impasse::{CallError, Handle, Owner, Shutdown, WaitOnOwner};
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
@@ -192,7 +192,7 @@ impl StateMachineTest for Real {
             Act::Close => vm.close(),
             Act::Shutdown => {
                 if let Some(owner) = real.owner.take() {
-                    assert_eq!(owner.shutdown(), Ok(()));
+                    assert_eq!(owner.shutdown(Shutdown::Drain), Ok(()));
                 }
             }
         }

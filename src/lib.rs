@@ -53,12 +53,15 @@ pub mod wait;
 #[cfg(all(feature = "explore", not(loom)))]
 pub use explore::{Explorer, explore};
 pub use owner::{
-    Builder as OwnerBuilder, CallError, Closed, Handle, Owner, OwnerLoop, Panicked, ShutdownError,
-    SpawnError, UnknownPolicy, WaitOnOwner,
+    AfterPanic, Answer, Builder as OwnerBuilder, CallError, Closed, GoOn, Handle, Owner, OwnerLoop, Panicked,
+    PostError, Resilience, Shutdown, ShutdownError, SpawnError, Stall, UnknownPolicy, Unrun, WaitOnOwner,
 };
-pub use session::{Builder as SessionBuilder, Run, RunError, RunHandle, Session};
+pub use session::{Builder as SessionBuilder, Canceller, Outcome, Run, RunError, RunHandle, Session};
 pub use sync::thread;
-pub use wait::{Deadlock, Hop, IntoOp, Op, Site, Waiting, on_deadlock, waiting_tasks};
+pub use wait::{
+    Cancelled, Deadlock, Following, Hop, IntoOp, Lineage, Op, Site, WaitError, Waiting, on_deadlock,
+    waiting_tasks,
+};
 
 /// What a model needs besides.
 #[cfg(loom)]

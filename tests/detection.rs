@@ -6,9 +6,9 @@ mod common;
 use std::sync::{Arc, Barrier, mpsc};
 
 use common::within_a_minute;
-use impasse::sync::Mutex;
+use impasse::sync::{Mutex, MutexGuard};
 use impasse::{
-    CallError, Deadlock, Owner, RunError, Session, SpawnError, WaitOnOwner, thread, waiting_tasks,
+    CallError, Deadlock, Owner, RunError, Session, Shutdown, SpawnError, WaitOnOwner, thread, waiting_tasks,
 };
 
 /// How often each cycle is closed, as simultaneously as threads can.
@@ -35,6 +35,11 @@ fn assert_closed(deadlock: &Deadlock) {
     }
 }
 
+/// The lock; nobody cancels anything here.
+fn taken<T>(lock: &Mutex<T>) -> Result<MutexGuard<'_, T>, Deadlock> {
+    lock.lock().map_err(|error| error.deadlock().expect("nobody cancels"))
+}
+
 /// `N` tasks hold one lock each, all of them, and then take the next one's: always a cycle, one victim.
 fn ring<const N: usize>() {
     within_a_minute(|| {
@@ -44,9 +49,9 @@ fn ring<const N: usize>() {
             let victims = at_once::<N>(std::array::from_fn(|index| {
                 let (locks, all_hold) = (locks.clone(), all_hold.clone());
                 Box::new(move || {
-                    let _mine = locks[index].lock()?;
+                    let _mine = taken(&locks[index])?;
                     all_hold.wait();
-                    locks[(index + 1) % N].lock().map(drop)
+                    taken(&locks[(index + 1) % N]).map(drop)
                 }) as Box<dyn FnOnce() -> _ + Send>
             }));
             assert_eq!(victims.len(), 1, "{victims:?}");
@@ -76,7 +81,7 @@ fn a_lock_taken_twice() {
     within_a_minute(|| {
         let lock = Mutex::named("twice", ());
         let _held = lock.lock().unwrap();
-        let deadlock = lock.lock().unwrap_err();
+        let deadlock = taken(&lock).unwrap_err();
         assert_eq!(deadlock.hops().len(), 1);
         assert!(deadlock.to_string().starts_with("deadlock: a task waits for itself\n"), "{deadlock}");
         assert_closed(&deadlock);
@@ -90,10 +95,10 @@ fn a_join_while_holding_what_the_thread_wants() {
             let lock = Arc::new(Mutex::named("table", ()));
             let held = lock.lock().unwrap();
             let wanted = lock.clone();
-            let joined = thread::spawn("worker", move || wanted.lock().map(drop)).unwrap();
+            let joined = thread::spawn("worker", move || taken(&wanted).map(drop)).unwrap();
             // One of the two waits closes the cycle, and the other one ends by that.
             let victim = match joined.join() {
-                Err(deadlock) => deadlock,
+                Err(refused) => refused.deadlock().unwrap(),
                 Ok(refused) => refused.unwrap_err(),
             };
             drop(held);
@@ -153,7 +158,7 @@ fn a_lock_and_a_call() {
             });
             let job = vm.call("job", move |_| {
                 held.wait();
-                lock.lock().map(drop)
+                taken(&lock).map(drop)
             });
             let victims = [worker.join().unwrap().err(), job.unwrap().err().map(CallError::Deadlock)];
             let victims: Vec<_> = victims.into_iter().flatten().collect();
@@ -170,7 +175,7 @@ fn a_shutdown_that_closes_a_cycle() {
         let a = Owner::builder("a").wait_on_owner(WaitOnOwner::Detect).spawn(|| ()).unwrap();
         let b = Owner::builder("b").wait_on_owner(WaitOnOwner::Detect).spawn(|| ()).unwrap();
         let (to_a, to_b) = (a.handle(), b.handle());
-        let result = to_b.call("b1", move |_| to_a.call("a1", move |_| b.shutdown())).unwrap();
+        let result = to_b.call("b1", move |_| to_a.call("a1", move |_| b.shutdown(Shutdown::Drain))).unwrap();
         let Ok(Err(impasse::ShutdownError::Deadlock(deadlock))) = result else { panic!("{result:?}") };
         assert_closed(&deadlock);
     });
@@ -274,12 +279,12 @@ fn stale_edges_are_silent() {
             let both = |first: &Arc<Mutex<()>>, second: &Arc<Mutex<()>>, give_away: bool| {
                 let (first, second, all_hold) = (first.clone(), second.clone(), all_hold.clone());
                 Box::new(move || {
-                    let mut held = Some(first.lock()?);
+                    let mut held = Some(taken(&first)?);
                     all_hold.wait();
                     if give_away {
                         held = None;
                     }
-                    second.lock().map(drop)?;
+                    taken(&second).map(drop)?;
                     drop(held);
                     Ok(())
                 }) as Box<dyn FnOnce() -> Result<(), Deadlock> + Send>

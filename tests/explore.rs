@@ -81,7 +81,7 @@ fn ab_ba() {
     let other = thread::spawn("other", move || {
         let _b = b2.lock()?;
         let _a = a2.lock()?;
-        Ok::<_, impasse::Deadlock>(())
+        Ok::<_, impasse::WaitError>(())
     });
     {
         let held = a.lock().unwrap();

@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex, mpsc};
 
-use impasse::WaitOnOwner;
 use impasse::js::{Console, Script, spawn_vm};
+use impasse::{Shutdown, WaitOnOwner};
 
 fn script(source: &str) -> Script {
     Script { name: "test.js".into(), source: source.into() }
@@ -19,7 +19,7 @@ fn run(source: &str) -> (Vec<String>, Option<String>) {
     let (done, ended) = mpsc::channel();
     script(source).start(&owner.handle(), move |result| done.send(result).unwrap()).unwrap();
     let thrown = ended.recv().unwrap().err().map(|exception| exception.to_string());
-    owner.shutdown().unwrap();
+    owner.shutdown(Shutdown::Drain).unwrap();
     let printed = std::mem::take(&mut *printed.lock().unwrap());
     (printed, thrown)
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, ThreadId};
 
 use common::within_a_minute;
-use impasse::{CallError, Closed, Owner, ShutdownError, SpawnError};
+use impasse::{CallError, Closed, Owner, Shutdown, ShutdownError, SpawnError};
 
 /// An owner of a log.
 fn log_owner() -> Owner<RefCell<Vec<usize>>> {
@@ -92,7 +92,7 @@ fn a_panicking_job_is_its_callers_error_and_the_owner_lives_on() {
             panic!("no panic arrived");
         };
         assert_eq!((panicked.op.label, &*panicked.message), ("break", "broke at 7"));
-        assert_eq!((panicked.op.site.file, panicked.op.site.line), (file!(), line));
+        assert_eq!((panicked.op.site().file, panicked.op.site().line), (file!(), line));
         vm.post("break too", |_| panic!("a post broke")).unwrap();
         assert_eq!(vm.call("look", |log| log.borrow().len()), Ok(0));
     });
@@ -104,7 +104,7 @@ fn a_call_after_close_is_refused() {
         let owner = log_owner();
         let vm = owner.handle();
         assert!(!vm.is_closed());
-        owner.shutdown().unwrap();
+        owner.shutdown(Shutdown::Drain).unwrap();
         assert!(vm.is_closed());
         assert!(
             matches!(vm.call("late", |_| ()), Err(CallError::Closed(Closed { owner, .. })) if &*owner == "log")
@@ -126,7 +126,7 @@ fn shutdown_runs_what_was_accepted() {
             vm.post("count", move |_| _ = ran.fetch_add(1, Ordering::Relaxed)).unwrap();
         }
         go.send(()).unwrap();
-        owner.shutdown().unwrap();
+        owner.shutdown(Shutdown::Drain).unwrap();
         assert_eq!(ran.load(Ordering::Relaxed), 100);
     });
 }
@@ -136,8 +136,8 @@ fn shutdown_from_a_job_of_the_owner_is_an_error_and_closes_it() {
     within_a_minute(|| {
         let owner = log_owner();
         let vm = owner.handle();
-        let result = vm.call("shut down", move |_| owner.shutdown()).unwrap();
-        assert!(matches!(result, Err(ShutdownError::OnOwner { owner }) if &*owner == "log"));
+        let result = vm.call("shut down", move |_| owner.shutdown(Shutdown::Drain)).unwrap();
+        assert!(matches!(result, Err(ShutdownError::OnOwner { owner, .. }) if &*owner == "log"));
         assert!(vm.is_closed());
     });
 }
@@ -170,7 +170,7 @@ fn the_state_is_made_used_and_dropped_on_the_owner_thread() {
             })
             .unwrap();
         let on = owner.handle().call("look", |_| thread::current().id()).unwrap();
-        owner.shutdown().unwrap();
+        owner.shutdown(Shutdown::Drain).unwrap();
         drop(seen);
         assert_eq!(threads.iter().collect::<Vec<_>>(), [on, on]);
         assert_ne!(on, thread::current().id());
@@ -201,7 +201,7 @@ fn a_state_that_cannot_be_dropped_is_the_error_of_the_shutdown() {
     }
     within_a_minute(|| {
         let owner = Owner::builder("vm").spawn(|| Bad).unwrap();
-        let ended = owner.shutdown();
+        let ended = owner.shutdown(Shutdown::Drain);
         assert!(
             matches!(ended, Err(ShutdownError::Panicked(panicked)) if panicked.message == "cannot be dropped")
         );

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, mpsc};
 
 use common::within_a_minute;
-use impasse::{CallError, Closed, Deadlock, Handle, Owner, Run, RunError, Session, WaitOnOwner};
+use impasse::{CallError, Closed, Deadlock, Handle, Owner, Run, RunError, Session, Shutdown, WaitOnOwner};
 
 type Log = RefCell<Vec<&'static str>>;
 
@@ -102,7 +102,7 @@ fn no_unrelated_job_runs_inside_a_serving_wait() {
             })
             .join()
             .unwrap();
-            run.owner().post("related", |log| log.borrow_mut().push("post of the run"))?;
+            run.owner().post("related", |log| log.borrow_mut().push("post of the run")).unwrap();
             run.call("callback", |log| log.borrow_mut().push("call of the run"))
         });
         vm.call("eval", move |log| {
@@ -286,7 +286,7 @@ fn a_shutdown_waits_for_the_settlement_and_then_there_is_none() {
         assert!(matches!(late, Err(Closed { .. })));
         go.send(()).unwrap();
         drop(go);
-        owner.shutdown().unwrap();
+        owner.shutdown(Shutdown::Drain).unwrap();
         // Either run may have got the word to go on; both end, and this one has settled before the owner ended.
         assert!(settled.try_recv().is_ok(), "the shutdown did not wait for the settlement");
         assert!(settled.recv().is_err(), "settled twice");
@@ -310,7 +310,7 @@ fn what_goes_wrong_in_a_run_is_its_starters_error() {
         let error = panicking.run(()).unwrap_err();
         assert!(matches!(&error, RunError::Panicked(panicked) if panicked.message == "the engine broke"));
         let closed = calling_back(&owner.handle());
-        owner.shutdown().unwrap();
+        owner.shutdown(Shutdown::Drain).unwrap();
         let error = closed.run(()).unwrap_err();
         assert!(matches!(&error, RunError::Failed(source) if source.to_string() == "owner `vm` is closed"));
     });

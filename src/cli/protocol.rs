@@ -193,14 +193,19 @@ fn evaluate(vm: &Handle<Vm>, policy: WaitOnOwner, callbacks: usize) {
 }
 
 fn off_owner_run(size: Size) {
-    let vm_state = Vm::new(size.sessions * size.callbacks, size.sessions);
-    let (vm, main_loop) = Owner::builder("vm").attach(vm_state);
-    for _ in 0..size.sessions {
-        let end = vm.clone();
-        let session = session(&vm, size.callbacks, move |vm: &Vm| vm.done(&end));
+    let (vm, main_loop) = Owner::builder("vm").attach(Vm::new(0, size.sessions));
+    let run = |_| {
+        let session = session(&vm, size.callbacks, |_| ());
         let body = move || session.run(()).expect("nothing is in the way of a run off the owner");
-        drop(thread::spawn("session", body).expect("an explored thread is a coroutine"));
-    }
+        thread::spawn("session", body).expect("an explored thread is a coroutine")
+    };
+    let runs: Vec<_> = (0..size.sessions).map(run).collect();
+    // A run that goes on when its owner is closed is cancelled: whoever closes waits for all.
+    let close = move || {
+        runs.into_iter().for_each(|run| run.join().expect("nobody waits for the one that joins"));
+        vm.close();
+    };
+    drop(thread::spawn("closer", close).expect("an explored thread is a coroutine"));
     main_loop.run();
 }
 

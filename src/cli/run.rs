@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::args::{Format, Run};
 use super::outcome::{Ended, Outcome};
 use crate::js::{self, Script};
-use crate::{Deadlock, on_deadlock, waiting_tasks};
+use crate::{Deadlock, Shutdown, on_deadlock, waiting_tasks};
 
 /// Runs the script and reports. Returns the exit code.
 ///
@@ -94,7 +94,7 @@ fn execute(asked: &Run, script: Script, console: js::Console) -> Result<Ended, S
     };
     let ended = match ended {
         Ok(Ok(())) => {
-            owner.shutdown().map_err(|error| error.to_string())?;
+            owner.shutdown(Shutdown::Drain).map_err(|error| error.to_string())?;
             return Ok(Ended::Done);
         }
         Ok(Err(exception)) => Ended::Threw(exception),

@@ -12,12 +12,18 @@
 //! | | close | post, owe: they are refused after it; close: the end has happened after the first | keep: it is accepted either way |
 //! | | owe | close | post, keep, owe: a count |
 //! | | is closed? | close | all else: it sees nothing of them |
+//! | | post if there is room | post, keep, close, and each other; take: it makes room | |
+//! | | take | all of these but owe and is closed: it finds a job or none | |
+//! | | close now | as close; keep, take: what has not begun is refused | |
+//! | | len | post, keep, take, close now: it counts | each other |
+//! | | wait until idle | post, keep, take, close now: whether there is work | each other |
 //! | queue | push | push: order; try: it may find the item | pop: the n-th to wait gets the n-th item |
 //! | | pop | pop: order; try: it may find nothing left | push |
 //! | | try | all: it sees whether there is an item | |
 //! | lock | lock | lock: order of the line; try: it may find the lock taken | unlock: the line is served in its order |
 //! | | try | all: it sees whether the lock is free | |
 //! | | unlock | try | lock, unlock |
+//! | run | cancel | all that is said of what it may end: see below | |
 //! | slot | settle | look: it sees whether the value is there | (settle: there is one) |
 //! | | look | settle | look: one reader; post, keep: see below |
 //! | condition | await, notify | each other: who is woken; notify also look: who leaves is not woken | |
@@ -29,6 +35,9 @@
 //! and keep. A look does not: a job that is there when the owner looks, and one that comes while it waits, are
 //! served after both.
 //!
+//! A run that somebody cancels is one object with everything that is waited for on its behalf: the mailbox, the lock,
+//! the reply. Whether a wait arrives before it is cancelled, and whether it is granted before, can be told.
+//!
 //! A timed wait that may end at any moment, and a wait that may end for no reason, is a look at its slot: it comes
 //! before what it waits for, or after. One that ends by time only when nothing else can happen is no step; then
 //! everything has happened before it.
@@ -36,7 +45,8 @@
 //! Recorded and not scheduled, since nobody can tell when they happen: the pop of a mailbox (one consumer),
 //! the reply of a call (one waiter, which does nothing else), a join, a spawn. They pass clocks on and are no
 //! steps. `settle` and `unlock` are such too, until somebody looks (a `then`, an `is_finished`, a serving wait; a
-//! `try_lock`); and so is every step on an object that one task alone touches. The first execution in which
+//! `try_lock`), and so is `take` until somebody can tell how many jobs are left (a bounded mailbox, a length, a wait
+//! until it is idle, a caller that may leave); and so is every step on an object that one task alone touches. The first execution in which
 //! that changes starts the search anew, with those steps in it: see `names.rs`.
 
 use crate::wait::Kind;
@@ -56,11 +66,21 @@ impl Touch {
 /// Whether the order of two steps on one object can be told.
 const fn conflict(a: Kind, b: Kind) -> bool {
     use Kind::*;
+    match (a, b) {
+        (Cancel, _) | (_, Cancel) => return true,
+        (Take, Take | Owe | IsClosed) | (Owe | IsClosed, Take) => return false,
+        (Take, _) | (_, Take) => return true,
+        _ => {}
+    }
     matches!(
         (a, b),
-        (Post | Keep, Post | Keep)
-            | (Close, Post | Owe | Close | IsClosed)
-            | (Post | Owe | IsClosed, Close)
+        (Post | TryPost | Keep, Post | TryPost | Keep)
+            | (Close | CloseNow, Post | TryPost | Owe | Close | CloseNow | IsClosed)
+            | (Post | TryPost | Owe | IsClosed, Close | CloseNow)
+            | (Keep | Len | Idle, CloseNow)
+            | (CloseNow, Keep | Len | Idle)
+            | (Len | Idle, Post | TryPost | Keep)
+            | (Post | TryPost | Keep, Len | Idle)
             | (Push, Push | TryPop)
             | (Pop, Pop | TryPop)
             | (TryPop, Push | Pop | TryPop)
@@ -70,8 +90,8 @@ const fn conflict(a: Kind, b: Kind) -> bool {
             | (Await | Notify, Await | Notify)
             | (Look, Notify)
             | (Notify, Look)
-            | (Settle, Look | Post | Keep)
-            | (Look | Post | Keep, Settle)
+            | (Settle, Look | Post | TryPost | Keep)
+            | (Look | Post | TryPost | Keep, Settle)
             | (Load, Store)
             | (Store, Load | Store)
     )
@@ -94,8 +114,8 @@ mod tests {
     fn dependence_has_no_direction() {
         use Kind::*;
         let kinds = [
-            Post, Keep, Owe, Close, IsClosed, Push, Pop, TryPop, Lock, TryLock, Unlock, Settle, Look, Await,
-            Notify, Load, Store,
+            Post, TryPost, Keep, Owe, Close, CloseNow, IsClosed, Len, Idle, Take, Cancel, Push, Pop, TryPop,
+            Lock, TryLock, Unlock, Settle, Look, Await, Notify, Load, Store,
         ];
         for a in kinds {
             for b in kinds {

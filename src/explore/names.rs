@@ -38,7 +38,8 @@ pub(super) struct Known {
     pub(super) shared: bool,
     /// Somebody looks.
     pub(super) observed: bool,
-    /// Whoever looks, looks at this object too and does what comes first: they are one. 0 if not.
+    /// The object that stands for this one and others: whoever looks at one of them looks at another too and does
+    /// what comes first, or what happens to one ends a wait at the other. 0 if it stands for itself.
     pub(super) with: u32,
 }
 
@@ -86,7 +87,8 @@ impl Names {
     /// All objects that have steps they would not have by themselves.
     pub(super) fn known(&self) -> Vec<(u32, Known)> {
         let objects = self.objects();
-        let found = objects.iter().filter(|(_, known)| known.shared || known.observed);
+        let is_known = |known: &Known| known.shared || known.observed || known.with != 0;
+        let found = objects.iter().filter(|(_, known)| is_known(known));
         let mut found: Vec<_> = found.map(|(object, known)| (*object, *known)).collect();
         found.sort_unstable_by_key(|(object, _)| *object);
         found
@@ -108,10 +110,29 @@ impl Names {
     }
 
     /// Somebody looks at this one.
-    pub(super) fn observe(&self, object: u32, with: u32) {
+    pub(super) fn observe(&self, object: u32) {
+        self.objects().entry(object).or_default().observed = true;
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// The two are one from now on, and so is whatever each of them was one with. The largest name stands for all,
+    /// so that it does not matter which two were joined first.
+    pub(super) fn join(&self, a: u32, b: u32) {
         let mut objects = self.objects();
-        let known = objects.entry(object).or_default();
-        (known.observed, known.with) = (true, known.with.max(with));
+        let stands_for = |objects: &HashMap<u32, Known>, object| match objects.get(&object) {
+            Some(known) if known.with != 0 => known.with,
+            _ => object,
+        };
+        let (a, b) = (stands_for(&objects, a), stands_for(&objects, b));
+        if a == b {
+            return;
+        }
+        let (part, whole) = (a.min(b), a.max(b));
+        for known in objects.values_mut().filter(|known| known.with == part) {
+            known.with = whole;
+        }
+        objects.entry(part).or_default().with = whole;
+        objects.entry(whole).or_default().shared = true;
         self.changed.store(true, Ordering::Relaxed);
     }
 

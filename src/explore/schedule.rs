@@ -75,13 +75,10 @@ impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (object, known)) in self.objects.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };
-            let looks = match (known.observed, known.with) {
-                (false, _) => String::new(),
-                (true, 0) => "o".into(),
-                (true, with) => format!("o{}", dotted(with)),
-            };
             let alone = if known.shared { "" } else { "-" };
-            write!(f, "{comma}{}{alone}{looks}", dotted(*object))?;
+            let looks = if known.observed { "o" } else { "" };
+            let with = if known.with == 0 { String::new() } else { format!("={}", dotted(known.with)) };
+            write!(f, "{comma}{}{alone}{looks}{with}", dotted(*object))?;
         }
         write!(f, "/")?;
         for (index, run) in self.runs().enumerate() {
@@ -116,13 +113,15 @@ impl FromStr for Schedule {
         let (objects, steps) = line.trim().split_once('/').ok_or_else(|| wrong(line, STROKE))?;
         let mut schedule = Self::default();
         for part in objects.split(',').filter(|part| !part.is_empty()) {
-            let (name, looks) = part.split_once('o').map_or((part, None), |(name, with)| (name, Some(with)));
-            let object = object(name.trim_end_matches('-')).ok_or_else(|| wrong(part, OBJECT))?;
-            let with = match looks {
-                None | Some("") => 0,
-                Some(with) => self::object(with).ok_or_else(|| wrong(part, OBJECT))?,
+            let named = |name: &str| object(name).ok_or_else(|| wrong(part, OBJECT));
+            let (name, with) = match part.split_once('=') {
+                None => (part, 0),
+                Some((name, with)) => (name, named(with)?),
             };
-            let known = Known { first: 0, shared: !name.ends_with('-'), observed: looks.is_some(), with };
+            let (name, observed) = name.strip_suffix('o').map_or((name, false), |name| (name, true));
+            let (name, shared) = name.strip_suffix('-').map_or((name, true), |name| (name, false));
+            let object = named(name)?;
+            let known = Known { first: 0, shared, observed, with };
             schedule.objects.push((object, known));
         }
         for part in steps.split(',').filter(|part| !part.is_empty()) {

@@ -66,7 +66,7 @@ fn caller(ctx: Ctx<'_>) -> rquickjs::Result<String> {
 }
 
 fn op(label: &'static str, site: &str) -> Op {
-    Op::at(label, site::parse(site).unwrap_or(Site { file: MODULE, line: 1, column: 1 }))
+    Op::at(label, site::keep_site(site::parse(site).unwrap_or(Site { file: MODULE, line: 1, column: 1 })))
 }
 
 /// `open(name, infer, reply, label, site)`. `infer` is the first callback of a run, which leads to all others;
@@ -87,7 +87,7 @@ fn open_function(
             let infer = infer.map(|infer| Arc::new(host.functions.keep(&ctx, infer, &host.vm)));
             let callback = op(site::keep(&label), &site);
             let reply = reply.unwrap_or_default();
-            let session = Session::builder(&name, &host.vm);
+            let session = Session::builder(&name, &host.vm).concurrent();
             let session = session.engine(move |run: &Run<Vm>, turn: String| match &infer {
                 Some(infer) => call_back(run, callback, infer, turn),
                 None => answer(&turn, &reply),
@@ -146,10 +146,8 @@ fn start_function(
             let op = op("session.start", &site);
             let run = session.start_as(op, turn).map_err(|error| throw_run_error(&ctx, &error))?;
             let id = run.id();
-            run.on_settled(Op { label: "settle", ..op }, move |vm, result| {
-                settle(vm, &fulfil, &reject, result)
-            })
-            .map_err(|closed| JsException::throw_message(&ctx, &closed.to_string()))?;
+            run.on_settled(op.with_label("settle"), move |vm, result| settle(vm, &fulfil, &reject, result))
+                .map_err(|closed| JsException::throw_message(&ctx, &closed.to_string()))?;
             host.progress.run_started();
             Ok(id as f64)
         })

@@ -9,7 +9,7 @@ use super::exception::Exception;
 use super::host;
 use super::site;
 use super::vm::Vm;
-use crate::{Closed, Handle, Op, Owner, Site, SpawnError, WaitOnOwner};
+use crate::{Handle, Op, Owner, PostError, Site, SpawnError, WaitOnOwner};
 
 /// Gets each line that a script prints, on the owner's thread.
 pub type Console = Arc<dyn Fn(&str) + Send + Sync>;
@@ -47,7 +47,7 @@ impl Script {
     ///
     /// # Errors
     ///
-    /// [`Closed`] if the owner is closed.
+    /// [`PostError::Closed`] if the owner is closed.
     ///
     /// # Blocking
     ///
@@ -56,8 +56,8 @@ impl Script {
         self,
         vm: &Handle<Vm>,
         done: impl FnOnce(Result<(), Exception>) + Send + 'static,
-    ) -> Result<(), Closed> {
-        let top_level = Site { file: site::keep(&self.name), line: 1, column: 1 };
+    ) -> Result<(), PostError> {
+        let top_level = site::keep_site(Site { file: site::keep(&self.name), line: 1, column: 1 });
         vm.post(Op::at("eval", top_level), move |vm| {
             vm.progress.when_done(done);
             vm.with(|ctx| {

@@ -26,6 +26,24 @@ pub(super) fn keep(text: &str) -> &'static str {
     new
 }
 
+/// A place as long-lived as reports are, on the same terms.
+pub(super) fn keep_site(site: Site) -> &'static Site {
+    static KEPT: Mutex<Option<HashSet<&'static Site>>> = Mutex::new(None);
+    const MOST: usize = 1 << 16;
+    const SOMEWHERE: &Site = &Site { file: "...", line: 0, column: 0 };
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = kept.get_or_insert_default();
+    if let Some(known) = kept.get(&site) {
+        return known;
+    }
+    if kept.len() >= MOST {
+        return SOMEWHERE;
+    }
+    let new: &'static Site = Box::leak(Box::new(site));
+    kept.insert(new);
+    new
+}
+
 /// The innermost line of a stack that belongs to a script. A frame reads `at name (file:line:column)`, or
 /// without a name `at file:line:column`.
 pub(super) fn of_stack(stack: &str) -> Option<Site> {

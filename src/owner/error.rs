@@ -1,9 +1,12 @@
 //! What a call, a post, a spawn and a shutdown can end in.
 
-use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::wait::{Deadlock, Op};
+use super::panics::message_of;
+use crate::platform::Caught;
+use crate::wait::{Cancelled, Deadlock, Op, WaitError};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -17,31 +20,63 @@ pub struct Closed {
 }
 
 /// A closure panicked. Whoever ran it lives on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` ({}) panicked: {message}", op.label, op.site)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Panicked {
     /// What was being done, and who asked for it.
     pub op: Op,
     /// The panic's message.
     pub message: String,
+    /// The file and the line that panicked, where the panic hook told us.
+    pub at: Option<(String, u32)>,
+    backtrace: Option<Arc<std::backtrace::Backtrace>>,
 }
 
 impl Panicked {
-    pub(crate) fn new(op: Op, payload: &(dyn Any + Send)) -> Self {
-        Self { op, message: Self::message_of(payload) }
+    pub(super) fn new(op: Op, caught: Caught) -> Self {
+        let Caught { payload, at, backtrace } = caught;
+        Self { op, message: message_of(&*payload), at, backtrace }
+    }
+
+    /// The backtrace of the panic, if the owner was built to keep it: see
+    /// [`Builder::backtraces`](crate::OwnerBuilder::backtraces).
+    #[must_use]
+    pub fn backtrace(&self) -> Option<&std::backtrace::Backtrace> {
+        self.backtrace.as_deref()
     }
 
     /// The message of a panic, from what [`std::panic::catch_unwind`] returns.
     #[must_use]
-    pub fn message_of(payload: &(dyn Any + Send)) -> String {
-        payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a panic without a message".to_owned())
+    pub fn message_of(payload: &(dyn std::any::Any + Send)) -> String {
+        message_of(payload)
     }
 }
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({}) panicked", self.op.label, self.op.site())?;
+        if let Some((file, line)) = &self.at {
+            write!(f, " at {file}:{line}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl fmt::Debug for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Panicked({self})")
+    }
+}
+
+impl PartialEq for Panicked {
+    fn eq(&self, other: &Self) -> bool {
+        (self.op, &self.message, &self.at) == (other.op, &other.message, &other.at)
+    }
+}
+
+impl Eq for Panicked {}
+
+impl std::error::Error for Panicked {}
 
 /// Why a call has no result.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -56,6 +91,45 @@ pub enum CallError {
     /// The job panicked. The owner lives on.
     #[error(transparent)]
     Panicked(#[from] Panicked),
+    /// The time was up. A job that had not begun by then does not run; one that had runs to its end, and its result
+    /// is dropped.
+    #[error("no answer from owner `{owner}` within {timeout:?}")]
+    #[non_exhaustive]
+    TimedOut {
+        /// The owner's name.
+        owner: Arc<str>,
+        /// How long the caller was ready to wait.
+        timeout: Duration,
+    },
+    /// The run on whose behalf the caller waited was cancelled. As for the job, see
+    /// [`TimedOut`](Self::TimedOut).
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// Why a post was not accepted. Its job was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PostError {
+    /// The owner is closed.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// The queue has no room: see [`Builder::capacity`](crate::OwnerBuilder::capacity).
+    #[error("the queue of owner `{owner}` is full: it holds {capacity} jobs")]
+    #[non_exhaustive]
+    Full {
+        /// The owner's name.
+        owner: Arc<str>,
+        /// How many jobs it holds.
+        capacity: usize,
+    },
+    /// Waiting for room would have closed a cycle, such as that of a job which waits for room in the queue of its
+    /// own owner.
+    #[error("{0}")]
+    Deadlock(#[from] Deadlock),
+    /// The run on whose behalf the sender waited for room was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
 }
 
 /// Why there is no owner.
@@ -64,6 +138,7 @@ pub enum CallError {
 pub enum SpawnError {
     /// The operating system has no thread to give.
     #[error("no thread for owner `{owner}`")]
+    #[non_exhaustive]
     Thread {
         /// The owner's name.
         owner: Arc<str>,
@@ -75,6 +150,7 @@ pub enum SpawnError {
     Panicked(#[from] Panicked),
     /// The closure that makes the state failed.
     #[error("the state of owner `{owner}` could not be made: {source}")]
+    #[non_exhaustive]
     State {
         /// The owner's name.
         owner: Arc<str>,
@@ -84,6 +160,9 @@ pub enum SpawnError {
     /// Making the state waits for the task that waits for the state.
     #[error("{0}")]
     Deadlock(#[from] Deadlock),
+    /// The run on whose behalf the owner was to be made was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
 }
 
 /// Why a shutdown did not see the owner end. The owner is closed all the same, and ends by itself as soon as
@@ -93,6 +172,7 @@ pub enum SpawnError {
 pub enum ShutdownError {
     /// A job of the owner asked for it, and would have waited for its own end.
     #[error("owner `{owner}` cannot wait for its own end: shut it down from another thread")]
+    #[non_exhaustive]
     OnOwner {
         /// The owner's name.
         owner: Arc<str>,
@@ -103,4 +183,36 @@ pub enum ShutdownError {
     /// The state panicked when it was dropped.
     #[error(transparent)]
     Panicked(#[from] Panicked),
+    /// The run on whose behalf the caller waited was cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// An error of a wait is one of whatever the wait was for.
+macro_rules! from_wait_error {
+    ($($error:ty),*) => {$(
+        impl From<WaitError> for $error {
+            fn from(error: WaitError) -> Self {
+                match error {
+                    WaitError::Deadlock(deadlock) => deadlock.into(),
+                    WaitError::Cancelled(cancelled) => cancelled.into(),
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use from_wait_error;
+
+from_wait_error!(CallError, PostError, SpawnError, ShutdownError);
+
+/// Why an accepted job will not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unrun {
+    /// Its deadline passed in the queue.
+    #[error("its deadline passed in the queue")]
+    Expired,
+    /// The owner was closed with [`Shutdown::Now`](crate::Shutdown::Now), or its loop never ran.
+    #[error("the owner was closed before it ran")]
+    Closed,
 }

@@ -3,36 +3,25 @@
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::error::{CallError, Closed};
-use super::job::{Job, Ticket, caught};
-use super::mailbox::{Mailbox, Refused};
-use super::main_loop::Frame;
+use super::asynchronous::Answer;
+use super::error::{CallError, Closed, Panicked, PostError, Unrun};
+use super::job::{Call, Errand, Job};
+use super::mailbox::{Queued, Room};
+use super::main_loop::Runner;
 use super::policy::WaitOnOwner;
-use crate::platform::{Bug, seeded};
-use crate::sync::{Abandoned, Reader, slot};
+use super::shared::Shared;
+use super::waits::{Idle, ReplyTo, RoomIn};
+use crate::platform::{self, Bug, seeded};
+use crate::sync::{Abandoned, Reader, Slot};
 use crate::wait::{
-    self, Activation, Arrival, IntoOp, Lineage, Local, Op, Request, Resource, Scope, Stamp, TaskId,
+    self, Access, Activation, Arrival, Cancel, Inside, IntoOp, Kind, Lineage, Local, Manner, Op, Request,
+    Scope, WaitError,
 };
 
-/// What an owner and its handles share.
-pub(super) struct Shared<T> {
-    /// Which owner a scope belongs to.
-    pub(super) key: u64,
-    pub(super) name: Arc<str>,
-    pub(super) task: TaskId,
-    pub(super) policy: WaitOnOwner,
-    pub(super) mailbox: Mailbox<T>,
-}
-
-impl<T> Shared<T> {
-    pub(super) fn closed(&self) -> Closed {
-        Closed { owner: self.name.clone() }
-    }
-}
-
 /// The way to an owner: clone it, send it, share it. The owner ends without waiting for its handles.
-pub struct Handle<T: 'static>(Arc<Shared<T>>);
+pub struct Handle<T: 'static>(pub(super) Arc<Shared<T>>);
 
 impl<T: 'static> Handle<T> {
     pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
@@ -41,13 +30,14 @@ impl<T: 'static> Handle<T> {
 
     /// Runs `job` on the owner and waits for what it returns.
     ///
-    /// From a job of this same owner, on its thread, it runs at once, inside that job: queueing it behind the
-    /// one that waits for it could never end.
+    /// From a job of this same owner, on its thread, it runs at once, inside that job, to any depth: queueing it
+    /// behind the one that waits for it could never end. A thread that only acts on behalf of such a job queues.
     ///
     /// # Errors
     ///
     /// [`CallError::Deadlock`] if the wait would close a cycle; the job was not queued. [`CallError::Closed`]
     /// if the owner is closed. [`CallError::Panicked`] if the job panicked; the owner lives on.
+    /// [`CallError::Cancelled`] if the run on whose behalf the caller waits is cancelled.
     ///
     /// # Blocking
     ///
@@ -59,64 +49,284 @@ impl<T: 'static> Handle<T> {
         op: impl IntoOp,
         job: impl FnOnce(&T) -> R + Send + 'static,
     ) -> Result<R, CallError> {
-        let op = op.into_op();
+        self.call_within(op.into_op(), None, job)
+    }
+
+    /// As [`call`](Self::call), for at most this long, counted from now. A job that has not begun by then does not
+    /// run, and is dropped here. One that has begun runs to its end, and its result is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::TimedOut`]; and as `call`. Never a deadlock: a wait that ends by itself closes no cycle.
+    ///
+    /// # Blocking
+    ///
+    /// As `call`, and no verdict rests on the wait.
+    #[track_caller]
+    pub fn call_timeout<R: Send + 'static>(
+        &self,
+        op: impl IntoOp,
+        timeout: Duration,
+        job: impl FnOnce(&T) -> R + Send + 'static,
+    ) -> Result<R, CallError> {
+        self.call_within(op.into_op(), Some(timeout), job)
+    }
+
+    fn call_within<R: Send + 'static, F: FnOnce(&T) -> R + Send + 'static>(
+        &self,
+        op: Op,
+        timeout: Option<Duration>,
+        job: F,
+    ) -> Result<R, CallError> {
         let me = wait::current();
         if let Some(scope) = self.scope(&me) {
-            return self.inline(&me, scope, op, job);
+            return Ok(Runner::<T>::of(&scope).run_inline(op, job)?);
         }
         let activation = Activation::begin();
-        let (setter, reply) = slot(Some(self.0.task));
-        let ticket = Arc::new(Ticket::default());
-        let lineage = me.lineage.borrow().with(activation);
-        let job = Job {
-            op,
-            lineage: lineage.clone(),
-            sender: me.id,
-            queued: Stamp::default(),
-            ticket: Some(ticket.clone()),
-            body: Box::new(move |state| setter.set(caught(op, || job(state)))),
-        };
-        let waited = Reply { reply: &reply, ticket: &ticket, lineage: &lineage, owner: &self.0 };
+        let call = self.errand(&me, activation, job);
+        let reply = Reader(call.clone());
+        let waited = ReplyTo { reply: &reply, owner: &self.0 };
+        if timeout.is_some() {
+            // Whether the job has begun when the time is up can be told.
+            self.0.mailbox.object().observe();
+        }
         let arrival = Arrival::As(self.0.mailbox.arrival());
-        let request = Request { awaits: Some(activation), arrival, ..Request::new(&waited, op) };
+        let timed = timeout.is_some();
+        let request = Request { awaits: Some(activation), arrival, timed, ..Request::new(&waited, op) };
         wait::door(request, |inside| {
-            self.0.mailbox.push(job).map_err(|Refused| self.0.closed())?;
-            match inside.until(&reply)? {
-                Ok(result) => Ok(result?),
-                Err(Abandoned) => Err(self.0.closed().into()),
+            platform::processor().into_iter().for_each(|here| self.0.mailbox.called_from(here));
+            let job = Job::kept(op, me.id, call.clone());
+            self.0.mailbox.push(job).map_err(|_| self.0.closed())?;
+            let answer = match timeout {
+                None => inside.until(&reply).map(Some),
+                Some(timeout) => inside.until_timeout(&reply, self.0.mailbox.object(), Some(timeout)),
+            };
+            match (answer, timeout) {
+                (Ok(Some(Ok(result))), _) => Ok(result?),
+                (Ok(Some(Err(Abandoned))), _) => Err(self.0.closed().into()),
+                (Ok(None), timeout) => {
+                    call.extra.leave();
+                    let timeout = timeout.unwrap_or_default();
+                    Err(CallError::TimedOut { owner: self.0.name.clone(), timeout })
+                }
+                (Err(error), _) => {
+                    call.extra.leave();
+                    Err(error.into())
+                }
             }
         })
     }
 
-    /// Queues `job` and goes on. It never runs before this returns, not even on the owner thread; a panic of
-    /// the job reaches nobody but the panic hook.
+    /// A call on behalf of whatever the caller acts for.
+    fn errand<R, F>(&self, me: &Local, activation: Activation, job: F) -> Arc<Call<R, F>> {
+        let errand = Errand::new(me.behalf.with(activation, None), job);
+        Arc::new(Slot::new(Some(self.0.task), errand))
+    }
+
+    /// Queues `job` at once, even from a job of this owner, and returns a future of what it returns. Dropped before
+    /// the job has begun, it takes the job back.
+    ///
+    /// The future is woken by the owner, under any executor. Waiting for it is no wait of the calling thread, so
+    /// the detector does not see it: a job that blocks its owner on such a future hangs.
+    ///
+    /// ```
+    /// # async fn example(vm: impasse::Handle<i32>) -> Result<(), impasse::CallError> {
+    /// assert_eq!(vm.call_async("look", |n| *n).await?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Closed`] if the owner is closed; the job was dropped.
+    /// The future gives [`CallError::Closed`] and [`CallError::Panicked`], as [`call`](Self::call).
+    ///
+    /// # Blocking
+    ///
+    /// Never.
+    #[track_caller]
+    pub fn call_async<R: Send + 'static>(
+        &self,
+        op: impl IntoOp,
+        job: impl FnOnce(&T) -> R + Send + 'static,
+    ) -> Answer<R> {
+        let (op, me) = (op.into_op(), wait::current());
+        let call = self.errand(&me, Activation::begin(), job);
+        // Whether the job has begun when the future is dropped can be told.
+        self.0.mailbox.object().observe();
+        self.0.mailbox.object().step(op, Kind::Post);
+        // A job that is refused is dropped, and tells its caller.
+        let _ = self.0.mailbox.push(Job::kept(op, me.id, call.clone()));
+        Answer::new(call, self.0.mailbox.object(), self.0.closed())
+    }
+
+    /// Queues `job` and goes on. It never runs before this returns, not even on the owner thread, unlike a call from
+    /// there: whoever posts goes on first, so what it does next is not in the middle of what it asked for. A panic
+    /// of the job reaches the panic hook, and whoever the owner was built to tell.
+    ///
+    /// # Errors
+    ///
+    /// [`PostError::Closed`] if the owner is closed, [`PostError::Full`] if it has no room; the job was dropped.
     ///
     /// # Blocking
     ///
     /// Never waits for the owner.
     #[track_caller]
-    pub fn post(&self, op: impl IntoOp, job: impl FnOnce(&T) + Send + 'static) -> Result<(), Closed> {
+    #[inline]
+    pub fn post(&self, op: impl IntoOp, job: impl FnOnce(&T) + Send + 'static) -> Result<(), PostError> {
         if seeded(Bug::PostWaits) {
-            return self.call(op, job).map_err(|_| self.0.closed());
+            return self.call(op, job).map_err(|_| self.0.closed().into());
         }
         let me = wait::current();
-        let job = post(op.into_op(), me.lineage.borrow().clone(), me.id, job);
-        self.0.mailbox.post(job).map_err(|Refused| self.0.closed())
+        let job = Job::post(op.into_op(), me.behalf.shared(), me.id, job);
+        self.0.mailbox.post(job).map_err(|refused| self.0.refusal(&refused))
     }
 
-    /// Accepts nothing more. What was accepted still runs, then the owner ends.
+    /// As [`post`](Self::post). The job does not run if this long has passed before it begins; then the hook of
+    /// [`Builder::on_unrun`](crate::OwnerBuilder::on_unrun) is told.
+    ///
+    /// # Errors
+    ///
+    /// As `post`.
+    ///
+    /// # Blocking
+    ///
+    /// Never waits for the owner.
+    #[track_caller]
+    pub fn post_within(
+        &self,
+        op: impl IntoOp,
+        timeout: Duration,
+        job: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<(), PostError> {
+        let op = op.into_op();
+        // No deadline beyond the end of the clock.
+        let deadline = wait::now().checked_add(timeout);
+        let shared = self.0.clone();
+        self.post(op, move |state| {
+            if deadline.is_some_and(|deadline| wait::now() > deadline) {
+                drop(job);
+                shared.will_not_run(op, Unrun::Expired);
+            } else {
+                job(state);
+            }
+        })
+    }
+
+    /// As [`post`](Self::post), waiting until there is room. Without a [capacity](crate::OwnerBuilder::capacity)
+    /// there always is.
+    ///
+    /// # Errors
+    ///
+    /// [`PostError::Closed`]. [`PostError::Deadlock`] if the wait would close a cycle: always, if a job of this
+    /// owner would have to wait. [`PostError::Cancelled`] if the run on whose behalf the caller waits is cancelled.
+    ///
+    /// # Blocking
+    ///
+    /// Until the owner has taken enough of the jobs before; the edge leads to the owner.
+    #[track_caller]
+    pub fn post_wait(&self, op: impl IntoOp, job: impl FnOnce(&T) + Send + 'static) -> Result<(), PostError> {
+        let (op, me) = (op.into_op(), wait::current());
+        if self.0.mailbox.capacity.is_none() {
+            return self.post(op, job);
+        }
+        let waited = RoomIn(&self.0);
+        self.0.mailbox.object().arrive(op, Kind::Post, &waited)?;
+        let is_owner = me.id == self.0.task;
+        if self.0.mailbox.has_room() {
+            return self.queue_with_room(&me, op, job, None);
+        }
+        let manner = is_owner.then_some(Manner::Judged);
+        let request = Request { manner, arrival: Arrival::Made, ..Request::new(&waited, op) };
+        wait::door(request, |inside| self.queue_with_room(&me, op, job, Some(inside)))
+    }
+
+    /// Queues a post whose sender waits `inside` for room, if it has to.
+    fn queue_with_room<F: FnOnce(&T) + Send + 'static>(
+        &self,
+        me: &Local,
+        op: Op,
+        job: F,
+        inside: Option<&Inside<'_>>,
+    ) -> Result<(), PostError> {
+        let Some(inside) = inside else {
+            let job = Job::post(op, me.behalf.shared(), me.id, job);
+            return self.0.mailbox.push(job).map_err(|refused| self.0.refusal(&refused));
+        };
+        let errand = Arc::new(Errand::new(Lineage::current(), job));
+        let queued = self.0.mailbox.push_or_wait(Job::kept(op, me.id, errand.clone()));
+        match queued.map_err(|refused| self.0.refusal(&refused))? {
+            Queued::Yes => Ok(()),
+            Queued::Waiting(room) => self.wait_for_room(inside, &room).inspect_err(|_| errand.leave()),
+        }
+    }
+
+    fn wait_for_room(&self, inside: &Inside<'_>, room: &Room) -> Result<(), PostError> {
+        match inside.until(&room.given) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Abandoned)) => Err(self.0.closed().into()),
+            Err(error) => {
+                self.0.mailbox.leave_room(room);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Waits until the owner has nothing to do: no job runs and none is queued.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::Deadlock`] if the owner waits, directly or through others, for the calling task; always from a
+    /// job of the owner itself. [`WaitError::Cancelled`] if the run on whose behalf the caller waits is cancelled.
+    ///
+    /// # Blocking
+    ///
+    /// Until the owner finds no job; the edge leads to the owner. It is woken, it does not poll.
+    #[track_caller]
+    pub fn wait_idle(&self) -> Result<(), WaitError> {
+        let idle = Idle(&self.0);
+        let is_owner = wait::current().id == self.0.task;
+        let arrival = Arrival::As(self.0.mailbox.idle_arrival());
+        let manner = is_owner.then_some(Manner::Judged);
+        let request = Request { arrival, manner, ..Request::new(&idle, "wait_idle".into_op()) };
+        wait::door(request, |inside| {
+            let Some(place) = self.0.mailbox.join_idle() else { return Ok(()) };
+            inside
+                .until(&place.given)
+                // An owner that is gone has nothing to do.
+                .map(|given| given.unwrap_or(()))
+                .inspect_err(|_| self.0.mailbox.leave(Some(&place), None))
+        })
+    }
+
+    /// Accepts nothing more. What was accepted still runs, then the owner ends. Runs of its sessions are cancelled.
     pub fn close(&self) {
         self.0.mailbox.close();
+    }
+
+    /// Accepts nothing more, and runs nothing more but the job that goes on. Callers whose jobs have not begun get
+    /// [`CallError::Closed`]; posts are told to the hook of [`Builder::on_unrun`](crate::OwnerBuilder::on_unrun).
+    /// Runs of its sessions are cancelled.
+    pub fn close_now(&self) {
+        let refused = self.0.mailbox.close_now();
+        self.0.refuse(refused);
     }
 
     /// Whether the owner accepts nothing more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.mailbox.is_closed()
+    }
+
+    /// How many jobs are queued, at this moment: accepted and not begun.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.mailbox.len()
+    }
+
+    /// Whether no job is queued, at this moment. One may run.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Whether the calling code runs inside a job of this owner, on its thread.
@@ -138,36 +348,45 @@ impl<T: 'static> Handle<T> {
     }
 
     /// The innermost job of this owner on the task's stack.
-    fn scope(&self, me: &Local) -> Option<Scope> {
+    fn scope(&self, me: &Rc<Local>) -> Option<Scope> {
         me.scopes.borrow().iter().rev().find(|scope| scope.key == self.0.key).cloned()
     }
 
-    fn inline<R>(
-        &self,
-        me: &Rc<Local>,
-        scope: Scope,
-        op: Op,
-        job: impl FnOnce(&T) -> R,
-    ) -> Result<R, CallError> {
-        let frame = scope.data.downcast_ref::<Frame>().expect("an owner's scope holds its frame");
-        let state = frame.state.clone().downcast::<T>().expect("an owner's frame holds its state");
-        let lineage = me.lineage.borrow().clone();
-        Ok(me.within(Scope { op, ..scope }, lineage, || caught(op, || job(&state)))?)
+    /// The step with which a run of a session of this owner begins.
+    pub(crate) fn arrival(&self) -> Access {
+        self.0.mailbox.object().access(Kind::Owe)
+    }
+
+    /// Takes that step, if nobody waits for the run.
+    pub(crate) fn arrive(&self, op: Op) {
+        self.0.mailbox.object().step(op, Kind::Owe);
+    }
+
+    /// A run of a session of this owner begins, whose step has been taken.
+    pub(crate) fn enrol(&self, run: &Arc<Cancel>) -> Result<(), Closed> {
+        self.0.mailbox.enrol(run).map_err(|_| self.0.closed())
+    }
+
+    /// That run has ended.
+    pub(crate) fn dismiss(&self, run: &Arc<Cancel>) {
+        self.0.mailbox.dismiss(run);
+    }
+
+    /// What is said where it is closed.
+    pub(crate) fn closed(&self) -> Closed {
+        self.0.closed()
+    }
+
+    /// How the owner ended, if it has.
+    pub(super) fn how_it_ended(&self) -> Option<Result<(), Panicked>> {
+        self.0.mailbox.how_it_ended()
     }
 
     /// Promises one post that the owner will take even if it is closed meanwhile.
     pub(crate) fn reserve(&self, op: Op) -> Result<Reservation<T>, Closed> {
-        self.0.mailbox.owe(op).map_err(|Refused| self.0.closed())?;
+        self.0.mailbox.owe(op).map_err(|_| self.0.closed())?;
         Ok(Reservation(Some(self.0.clone())))
     }
-}
-
-fn post<T>(op: Op, lineage: Lineage, sender: TaskId, job: impl FnOnce(&T) + Send + 'static) -> Job<T> {
-    let body = Box::new(move |state: &T| {
-        // The panic hook has told what there was to tell.
-        let _ = caught(op, || job(state));
-    });
-    Job { op, lineage, sender, queued: Stamp::default(), ticket: None, body }
 }
 
 impl<T> Clone for Handle<T> {
@@ -182,39 +401,8 @@ impl<T> fmt::Debug for Handle<T> {
     }
 }
 
-/// The reply that a caller waits for.
-struct Reply<'a, T, V> {
-    reply: &'a Reader<V>,
-    ticket: &'a Ticket,
-    lineage: &'a Lineage,
-    owner: &'a Shared<T>,
-}
-
-impl<T, V: Send> Resource for Reply<'_, T, V> {
-    fn provider(&self) -> Option<TaskId> {
-        self.reply.provider()
-    }
-
-    fn name(&self) -> String {
-        format!("a job on owner `{}`", self.owner.name)
-    }
-
-    fn remark(&self, provider_is_in: Op) -> Option<String> {
-        Some(format!("the job would be queued behind the one that waits ({})", provider_is_in.label))
-    }
-
-    fn is_served(&self, awaited: Option<Activation>) -> bool {
-        let belongs = awaited.is_some_and(|awaited| self.lineage.descends_from(&[awaited]));
-        belongs && !self.owner.mailbox.has_begun(self.ticket)
-    }
-
-    fn hand_over(&self) -> bool {
-        self.owner.mailbox.need(self.ticket)
-    }
-}
-
 /// The right to one post, whether the owner is closed meanwhile or not. Until it is used or dropped, the owner
-/// does not end.
+/// does not end, unless it was closed with the wish that nothing more runs.
 pub(crate) struct Reservation<T: 'static>(Option<Arc<Shared<T>>>);
 
 impl<T> Reservation<T> {
@@ -222,8 +410,11 @@ impl<T> Reservation<T> {
     pub(crate) fn post(mut self, op: Op, job: impl FnOnce(&T) + Send + 'static) {
         if let Some(shared) = self.0.take() {
             let me = wait::current();
-            let job = post(op, me.lineage.borrow().clone(), me.id, job);
-            shared.mailbox.keep(Some(job));
+            let job = Job::post(op, me.behalf.shared(), me.id, job);
+            if let Some(unrun) = shared.mailbox.keep(Some(job)) {
+                shared.will_not_run(op, Unrun::Closed);
+                drop(unrun);
+            }
         }
     }
 }
@@ -231,7 +422,7 @@ impl<T> Reservation<T> {
 impl<T> Drop for Reservation<T> {
     fn drop(&mut self) {
         if let Some(shared) = self.0.take() {
-            shared.mailbox.keep(None);
+            drop(shared.mailbox.keep(None));
         }
     }
 }

@@ -3,70 +3,178 @@
 //! Under one lock: the jobs, and whether the owner is about to park. A push takes that flag and unparks after
 //! unlocking iff it was set; the owner sets it only when it found nothing to do, under the same lock. So a
 //! job cannot slip in between, and an owner that is busy is never woken.
+//!
+//! The owner takes all jobs at once into a batch of its own, and then needs the lock no more until that is done.
+//! Where it can be told how many jobs are queued (the queue is bounded, or watched) it takes them one by one.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use super::job::{Job, Ticket};
-use crate::platform::{Bug, Mutex, seeded};
-use crate::wait::{Access, Activation, Kind, Object, Op, Stamp, TaskId};
+use super::backlog::Backlog;
+use super::error::Panicked;
+use super::job::Job;
+use super::ticket::{Mine, Ticket};
+use crate::platform::{self, Bug, Mutex, seeded};
+use crate::sync::{Line, Place, Reader, Setter, slot};
+use crate::wait::{Access, Activation, Cancel, Kind, Object, Op, Stamp, TaskId};
 
 pub(super) struct Mailbox<T> {
     owner: TaskId,
     object: Object,
+    /// How many posts may be queued.
+    pub(super) capacity: Option<usize>,
+    /// How many jobs the owner takes at a time.
+    at_once: usize,
     inner: Mutex<Inner<T>>,
+    hints: Hints,
+    /// How many jobs the owner has taken and not begun.
+    in_batch: AtomicUsize,
+}
+
+/// What may be wrong and only saves time, away from the line that the lock is in.
+#[repr(align(128))]
+struct Hints {
+    /// There is a job in the queue.
+    has_job: AtomicBool,
+    /// On which processor the last caller was.
+    caller: AtomicU32,
+    /// It was closed, and nothing more is to run.
+    nothing_runs: AtomicBool,
+}
+
+/// What becomes of a closed mailbox' jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Open {
+    Yes,
+    /// What was accepted runs.
+    Draining,
+    /// Nothing more runs.
+    No,
 }
 
 struct Inner<T> {
-    queue: VecDeque<Job<T>>,
+    queue: Backlog<Job<T>>,
+    /// How many jobs were ever queued, and how many of them are not in the queue any more.
+    queued: u64,
+    taken: u64,
     /// The owner found nothing and is about to park.
     parked: bool,
-    closed: bool,
+    /// The owner is in no job, and there is none.
+    idle: bool,
+    open: Open,
     /// Jobs that were promised and are still to come, whether the mailbox is closed or not.
     owed: usize,
+    /// Those who wait for room, with the number of their job.
+    room: VecDeque<(u64, Setter<()>)>,
+    /// Those who wait until the owner is idle.
+    until_idle: Line<()>,
+    /// How the owner ended.
+    end: Option<Result<(), Panicked>>,
+    /// Those who wait for its end.
+    until_end: Line<()>,
+    /// The runs of the owner's sessions.
+    runs: Vec<Arc<Cancel>>,
     /// What had happened when nothing more could come.
     ended: Stamp,
 }
 
 impl<T> Inner<T> {
-    /// Where in the queue the next job of the awaited work stands.
-    fn first_of(&self, awaited: &[Activation]) -> Option<usize> {
-        let wanted = |job: &Job<T>| job.is_needed() || job.lineage.descends_from(awaited);
-        let found = self.queue.iter().position(wanted)?;
-        // A needed job does not overtake what its sender queued before it.
-        let first = &self.queue[found];
-        match first.is_needed() {
-            true => self.queue.iter().position(|job| job.sender == first.sender),
-            false => Some(found),
-        }
-    }
-
     /// Whether the owner must be woken.
     fn take_parked(&mut self) -> bool {
         std::mem::replace(&mut self.parked, false)
+    }
+
+    /// Those for whom there is room now.
+    fn have_room(&mut self, capacity: Option<usize>) -> Vec<Setter<()>> {
+        let Some(capacity) = capacity else { return Vec::new() };
+        let up_to = self.taken + capacity as u64;
+        let count = self.room.iter().take_while(|(number, _)| *number < up_to).count();
+        self.room.drain(..count).map(|(_, waiting)| waiting).collect()
+    }
+}
+
+/// The jobs that the owner has taken from the queue and not begun. Only the owner's own thread has it.
+pub(super) struct Batch<T>(RefCell<Backlog<Job<T>>>);
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self(RefCell::default())
     }
 }
 
 /// What the owner does next.
 #[must_use]
 pub(super) enum Next<T> {
-    /// Run this.
+    /// Run this, which has been begun.
     Run(Job<T>),
+    /// These will not run: tell whoever has to be told.
+    Refuse(Backlog<Job<T>>),
+    /// Nothing yet: look again for a while.
+    Look,
     /// Nothing yet: park.
     Park,
     /// Nothing any more: end.
     End,
 }
 
-/// The mailbox is closed.
-#[derive(Debug)]
-pub(super) struct Refused;
+/// Why a job was not accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Closed,
+    Full,
+}
+
+/// What a job that comes without a promise is: in the queue, or still on its way.
+pub(super) enum Queued {
+    /// It is there.
+    Yes,
+    /// It is there, and its sender waits until there is room for it.
+    Waiting(Room),
+}
+
+/// A sender's wait for room.
+pub(super) struct Room {
+    number: u64,
+    pub(super) given: Reader<()>,
+}
 
 impl<T> Mailbox<T> {
-    pub(super) fn new(owner: TaskId) -> Self {
-        let inner =
-            Inner { queue: VecDeque::new(), parked: false, closed: false, owed: 0, ended: Stamp::default() };
-        Self { owner, object: Object::new(), inner: Mutex::new(inner) }
+    pub(super) fn new(owner: TaskId, capacity: Option<usize>, is_watched: bool) -> Self {
+        let inner = Inner {
+            queue: Backlog::default(),
+            queued: 0,
+            taken: 0,
+            parked: false,
+            idle: true,
+            open: Open::Yes,
+            owed: 0,
+            room: VecDeque::new(),
+            until_idle: Line::default(),
+            end: None,
+            until_end: Line::default(),
+            runs: Vec::new(),
+            ended: Stamp::default(),
+        };
+        let object = Object::new();
+        if capacity.is_some() {
+            // Whether there is room depends on what the owner has taken.
+            object.observe();
+        }
+        Self {
+            owner,
+            object,
+            capacity,
+            at_once: if capacity.is_some() || is_watched { 1 } else { usize::MAX },
+            inner: Mutex::new(inner),
+            hints: Hints {
+                has_job: AtomicBool::new(false),
+                caller: AtomicU32::new(u32::MAX),
+                nothing_runs: AtomicBool::new(false),
+            },
+            in_batch: AtomicUsize::new(0),
+        }
     }
 
     /// What those who queue jobs touch.
@@ -79,129 +187,365 @@ impl<T> Mailbox<T> {
         self.object.access(Kind::Post)
     }
 
-    /// Queues a job. Never waits for the owner.
+    /// Queues a job, if there is room. Never waits for the owner.
     pub(super) fn post(&self, job: Job<T>) -> Result<(), Refused> {
-        self.object.step(job.op, Kind::Post);
-        self.push(job)
+        let kind = if self.capacity.is_some() { Kind::TryPost } else { Kind::Post };
+        self.object.step(job.op(), kind);
+        self.put(job, self.capacity)
     }
 
-    /// Queues a job whose step has been taken.
-    pub(super) fn push(&self, mut job: Job<T>) -> Result<(), Refused> {
-        job.queued = Stamp::here();
+    /// Queues a job whose step has been taken, and whose sender waits for it: there is always room for one more of
+    /// those.
+    pub(super) fn push(&self, job: Job<T>) -> Result<(), Refused> {
+        self.put(job, None)
+    }
+
+    fn put(&self, mut job: Job<T>, capacity: Option<usize>) -> Result<(), Refused> {
+        job.is_queued();
         let mut inner = self.inner.lock();
-        if inner.closed && !seeded(Bug::AcceptAfterClose) {
+        if inner.open != Open::Yes && !seeded(Bug::AcceptAfterClose) {
             drop(inner);
             // Outside of the lock: dropping the job wakes its caller and runs a user's destructors.
             drop(job);
-            return Err(Refused);
+            return Err(Refused::Closed);
         }
-        inner.queue.push_back(job);
-        let wake = inner.take_parked();
+        if capacity.is_some_and(|capacity| inner.queued - inner.taken >= capacity as u64) {
+            drop(inner);
+            drop(job);
+            return Err(Refused::Full);
+        }
+        let wake = self.append(&mut inner, job);
         drop(inner);
         self.wake_if(wake);
         Ok(())
+    }
+
+    /// Puts a job into the queue; says whether the owner must be woken.
+    #[inline]
+    fn append(&self, inner: &mut Inner<T>, job: Job<T>) -> bool {
+        if platform::CAN_SPIN && inner.queue.is_empty() {
+            self.hints.has_job.store(true, Ordering::Release);
+        }
+        inner.queue.push(job);
+        inner.queued += 1;
+        inner.idle = false;
+        inner.take_parked()
+    }
+
+    /// Queues a job whose step has been taken, whether there is room for it or not; if not, its sender waits.
+    pub(super) fn push_or_wait(&self, mut job: Job<T>) -> Result<Queued, Refused> {
+        job.is_queued();
+        let mut inner = self.inner.lock();
+        if inner.open != Open::Yes {
+            drop(inner);
+            drop(job);
+            return Err(Refused::Closed);
+        }
+        let number = inner.queued;
+        let is_full = self.capacity.is_some_and(|capacity| number - inner.taken >= capacity as u64);
+        let queued = if is_full {
+            let (setter, given) = slot(Some(self.owner));
+            inner.room.push_back((number, setter));
+            Queued::Waiting(Room { number, given })
+        } else {
+            Queued::Yes
+        };
+        let wake = self.append(&mut inner, job);
+        drop(inner);
+        self.wake_if(wake);
+        Ok(queued)
+    }
+
+    /// Whoever waited for room goes away.
+    pub(super) fn leave_room(&self, room: &Room) {
+        let mut inner = self.inner.lock();
+        let place = inner.room.iter().position(|(number, _)| *number == room.number);
+        let left = place.and_then(|place| inner.room.remove(place));
+        drop(inner);
+        drop(left);
+    }
+
+    /// Whether a post would be accepted now, as far as room goes.
+    pub(super) fn has_room(&self) -> bool {
+        let inner = self.inner.lock();
+        self.capacity.is_none_or(|capacity| inner.queued - inner.taken < capacity as u64)
     }
 
     /// Promises a job: the owner does not end before it came or was called off.
     pub(super) fn owe(&self, op: Op) -> Result<(), Refused> {
         self.object.step(op, Kind::Owe);
         let mut inner = self.inner.lock();
-        if inner.closed {
-            return Err(Refused);
+        if inner.open != Open::Yes {
+            return Err(Refused::Closed);
         }
         inner.owed += 1;
         Ok(())
     }
 
-    /// Keeps a promise with a job, or calls it off without one.
-    pub(super) fn keep(&self, mut job: Option<Job<T>>) {
-        if let Some(job) = &mut job {
-            self.object.step(job.op, Kind::Keep);
-            job.queued = Stamp::here();
-        }
+    /// Keeps a promise with a job, or calls it off without one. Gives the job back if nothing runs any more.
+    pub(super) fn keep(&self, mut job: Option<Job<T>>) -> Option<Job<T>> {
+        self.object.step(job.as_ref().map_or(Op::unasked("called off"), Job::op), Kind::Keep);
+        job.iter_mut().for_each(Job::is_queued);
         let mut inner = self.inner.lock();
         inner.owed -= 1;
         inner.ended = inner.ended.and_here();
-        inner.queue.extend(job);
-        let wake = inner.take_parked();
+        if inner.open == Open::No {
+            let wake = inner.take_parked();
+            drop(inner);
+            self.wake_if(wake);
+            return job;
+        }
+        let wake = match job {
+            Some(job) => self.append(&mut inner, job),
+            None => inner.take_parked(),
+        };
         drop(inner);
         self.wake_if(wake);
+        None
     }
 
-    /// Accepts nothing from now on. What was accepted still runs.
+    /// A run of a session of this owner begins, whose step has been taken: it is cancelled when the owner is closed.
+    pub(super) fn enrol(&self, run: &Arc<Cancel>) -> Result<(), Refused> {
+        let mut inner = self.inner.lock();
+        if inner.open != Open::Yes {
+            return Err(Refused::Closed);
+        }
+        inner.runs.push(run.clone());
+        Ok(())
+    }
+
+    /// That run has ended.
+    pub(super) fn dismiss(&self, run: &Arc<Cancel>) {
+        self.object.step(Op::unasked("end of the run"), Kind::Owe);
+        self.inner.lock().runs.retain(|other| !Arc::ptr_eq(run, other));
+    }
+
+    /// Accepts nothing from now on, and cancels the runs. What was accepted still runs.
     pub(super) fn close(&self) {
         self.object.step(Op::unasked("close"), Kind::Close);
+        drop(self.close_to(Open::Draining));
+    }
+
+    /// Accepts nothing from now on, cancels the runs, and returns what was accepted and is still in the queue; what
+    /// the owner has taken and not begun it refuses itself.
+    pub(super) fn close_now(&self) -> Backlog<Job<T>> {
+        self.object.observe();
+        self.object.step(Op::unasked("close"), Kind::CloseNow);
+        self.close_to(Open::No)
+    }
+
+    /// There is nobody to run anything: as [`close_now`](Self::close_now).
+    pub(super) fn abandon(&self) -> Backlog<Job<T>> {
+        if self.inner.lock().open == Open::Yes {
+            self.object.step(Op::unasked("close"), Kind::Close);
+        }
+        self.close_to(Open::No)
+    }
+
+    fn close_to(&self, open: Open) -> Backlog<Job<T>> {
         let mut inner = self.inner.lock();
-        inner.closed = true;
+        inner.open = inner.open.max(open);
         inner.ended = inner.ended.and_here();
+        let runs = std::mem::take(&mut inner.runs);
+        let mut refused = Backlog::default();
+        let mut room = VecDeque::new();
+        if open == Open::No {
+            self.hints.nothing_runs.store(true, Ordering::Relaxed);
+            std::mem::swap(&mut inner.queue, &mut refused);
+            inner.taken = inner.queued;
+            std::mem::swap(&mut inner.room, &mut room);
+        }
         let wake = inner.take_parked();
         drop(inner);
         self.wake_if(wake);
-    }
-
-    /// Closes, and refuses what was accepted: there is nobody to run it.
-    pub(super) fn abandon(&self) {
-        if !self.inner.lock().closed {
-            self.object.step(Op::unasked("close"), Kind::Close);
-        }
-        let mut inner = self.inner.lock();
-        inner.closed = true;
-        let refused = std::mem::take(&mut inner.queue);
-        drop(inner);
-        // Outside of the lock: dropping the jobs wakes their callers.
-        drop(refused);
+        // Outside of the lock: all of this wakes others.
+        drop(room);
+        runs.iter().for_each(|run| run.close());
+        refused
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.object.step(Op::unasked("is closed?"), Kind::IsClosed);
-        self.inner.lock().closed
+        self.inner.lock().open != Open::Yes
     }
 
-    /// The first job of all.
-    pub(super) fn next(&self) -> Next<T> {
+    /// How many jobs are queued.
+    pub(super) fn len(&self) -> usize {
+        self.object.observe();
+        self.object.step(Op::unasked("len"), Kind::Len);
+        let inner = self.inner.lock();
+        (inner.queued - inner.taken) as usize + self.in_batch.load(Ordering::Relaxed)
+    }
+
+    /// The operations of the jobs that are queued, the first of them, for somebody who watches.
+    pub(super) fn queued_ops(&self, most: usize) -> (Vec<Op>, usize) {
+        let inner = self.inner.lock();
+        (inner.queue.iter().take(most).map(Job::op).collect(), inner.queue.len())
+    }
+
+    /// Waits in line until the owner is idle; none if it is.
+    pub(super) fn join_idle(&self) -> Option<Place<()>> {
         let mut inner = self.inner.lock();
-        if let Some(job) = inner.queue.pop_front() {
-            return Next::Run(begun(job));
+        let idle = inner.idle || inner.end.is_some();
+        (!idle).then(|| inner.until_idle.join(Some(self.owner)))
+    }
+
+    /// Whether the owner is in no job, and there is none.
+    pub(super) fn is_idle(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.idle || inner.end.is_some()
+    }
+
+    /// What touches the mailbox in order to wait until the owner is idle.
+    pub(super) fn idle_arrival(&self) -> Access {
+        self.object.observe();
+        self.object.access(Kind::Idle)
+    }
+
+    /// Waits in line for the end of the owner; or how it ended.
+    pub(super) fn join_end(&self) -> Result<Place<()>, Result<(), Panicked>> {
+        let mut inner = self.inner.lock();
+        match &inner.end {
+            Some(end) => Err(end.clone()),
+            None => Ok(inner.until_end.join(Some(self.owner))),
         }
-        if inner.closed && (inner.owed == 0 || seeded(Bug::ForgetReservation)) {
-            inner.ended.witness();
-            return Next::End;
+    }
+
+    /// Leaves either line.
+    pub(super) fn leave(&self, idle: Option<&Place<()>>, end: Option<&Place<()>>) {
+        let mut inner = self.inner.lock();
+        // Whoever is not in line any more is being told, and does not listen.
+        let left = (
+            idle.and_then(|place| inner.until_idle.leave(place)),
+            end.and_then(|place| inner.until_end.leave(place)),
+        );
+        drop(inner);
+        drop(left);
+    }
+
+    /// The owner has ended, and dropped its state.
+    pub(super) fn end(&self, how: Result<(), Panicked>) {
+        let mut inner = self.inner.lock();
+        inner.end = Some(how);
+        let told = std::mem::take(&mut inner.until_end).chain(std::mem::take(&mut inner.until_idle));
+        drop(inner);
+        told.for_each(|waiting| waiting.set(()));
+    }
+
+    /// How the owner ended, if it has.
+    pub(super) fn how_it_ended(&self) -> Option<Result<(), Panicked>> {
+        self.inner.lock().end.clone()
+    }
+
+    /// The owner's next job. Without one it parks, or `looks` again for a while before it asks anew.
+    pub(super) fn next(&self, batch: &Batch<T>, looks: bool) -> Next<T> {
+        self.object.step(Op::unasked("next job"), Kind::Take);
+        let mut batch = batch.0.borrow_mut();
+        if self.hints.nothing_runs.load(Ordering::Relaxed) && !batch.is_empty() {
+            self.in_batch.store(0, Ordering::Relaxed);
+            return Next::Refuse(std::mem::take(&mut batch));
         }
-        inner.parked = true;
-        Next::Park
+        loop {
+            while let Some(job) = batch.pop() {
+                self.in_batch.store(self.in_batch.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+                if job.begin() == Mine::Yes {
+                    return Next::Run(job);
+                }
+            }
+            let mut inner = self.inner.lock();
+            if let Some(room) = self.take(&mut inner, &mut batch) {
+                drop(inner);
+                room.into_iter().for_each(|waiting| waiting.set(()));
+                continue;
+            }
+            let all_kept = inner.owed == 0 || inner.open == Open::No;
+            if inner.open != Open::Yes && (all_kept || seeded(Bug::ForgetReservation)) {
+                inner.ended.witness();
+                return Next::End;
+            }
+            if looks {
+                return Next::Look;
+            }
+            inner.parked = true;
+            inner.idle = true;
+            let idle = std::mem::take(&mut inner.until_idle);
+            drop(inner);
+            drop(batch);
+            if !idle.is_empty() {
+                idle.for_each(|waiting| waiting.set(()));
+            }
+            return Next::Park;
+        }
+    }
+
+    /// Whether the owner was woken by what happened to the mailbox since it parked.
+    pub(super) fn has_news(&self) -> bool {
+        !self.inner.lock().parked
+    }
+
+    /// Takes jobs from the queue into the batch; then for whom there is room.
+    fn take(&self, inner: &mut Inner<T>, batch: &mut Backlog<Job<T>>) -> Option<Vec<Setter<()>>> {
+        if inner.queue.is_empty() {
+            return None;
+        }
+        if self.at_once == 1 {
+            inner.queue.pop().into_iter().for_each(|job| batch.push(job));
+        } else {
+            std::mem::swap(&mut inner.queue, batch);
+        }
+        let count = if self.at_once == 1 { 1 } else { inner.queued - inner.taken };
+        inner.taken += count;
+        self.in_batch.store(count as usize, Ordering::Relaxed);
+        if platform::CAN_SPIN && inner.queue.is_empty() {
+            self.hints.has_job.store(false, Ordering::Relaxed);
+        }
+        Some(inner.have_room(self.capacity))
     }
 
     /// Whether there is a job that carries one of the awaited activations or is needed. If not, the owner is
     /// woken by the next job, whichever that is.
-    pub(super) fn has_one_of(&self, awaited: &[Activation]) -> bool {
+    pub(super) fn has_one_of(&self, batch: &Batch<T>, awaited: &[Activation]) -> bool {
         let mut inner = self.inner.lock();
-        let found = inner.first_of(awaited).is_some();
+        let found = first_of(&batch.0.borrow(), &inner.queue, awaited).is_some();
         inner.parked = !found;
         found
     }
 
     /// The first job that carries one of the awaited activations or is needed.
-    pub(super) fn next_of(&self, awaited: &[Activation]) -> Option<Job<T>> {
-        let mut inner = self.inner.lock();
-        let first = inner.first_of(awaited)?;
-        inner.queue.remove(first).map(begun)
+    pub(super) fn next_of(&self, batch: &Batch<T>, awaited: &[Activation]) -> Option<Job<T>> {
+        self.object.step(Op::unasked("next job"), Kind::Take);
+        loop {
+            let mut inner = self.inner.lock();
+            let mut batch = batch.0.borrow_mut();
+            let first = first_of(&batch, &inner.queue, awaited)?;
+            let taken = batch.len();
+            let (job, room) = if first < taken {
+                self.in_batch.store(taken - 1, Ordering::Relaxed);
+                (batch.remove(first)?, Vec::new())
+            } else {
+                inner.taken += 1;
+                (inner.queue.remove(first - taken)?, inner.have_room(self.capacity))
+            };
+            drop((inner, batch));
+            room.into_iter().for_each(|waiting| waiting.set(()));
+            if job.begin() == Mine::Yes {
+                return Some(job);
+            }
+        }
     }
 
-    /// Whether the owner has taken the job from the queue.
-    pub(super) fn has_begun(&self, ticket: &Ticket) -> bool {
-        let _inner = self.inner.lock();
-        ticket.begun.load(Ordering::Relaxed)
+    /// Whether a job is in the queue that belongs to the awaited work.
+    pub(super) fn holds_one_of(&self, awaited: Activation) -> bool {
+        let belongs = |job: &Job<T>| job.lineage().is_some_and(|lineage| lineage.descends_from(&[awaited]));
+        self.inner.lock().queue.iter().any(belongs)
     }
 
     /// Hands over the news that this job is needed; `false` if it has begun already.
     pub(super) fn need(&self, ticket: &Ticket) -> bool {
-        let mut inner = self.inner.lock();
-        if ticket.begun.load(Ordering::Relaxed) {
+        if !ticket.need() {
             return false;
         }
-        ticket.needed.store(true, Ordering::Relaxed);
-        let wake = inner.take_parked();
-        drop(inner);
+        let wake = self.inner.lock().take_parked();
         self.wake_if(wake);
         true
     }
@@ -211,13 +555,33 @@ impl<T> Mailbox<T> {
             self.owner.unpark();
         }
     }
+
+    /// Whether there may be a job, for an owner that looks for a while.
+    pub(super) fn may_have_job(&self) -> bool {
+        self.hints.has_job.load(Ordering::Acquire)
+    }
+
+    /// Where the last caller was, and whoever looks for jobs therefore expects the next.
+    pub(super) fn caller(&self) -> u32 {
+        self.hints.caller.load(Ordering::Relaxed)
+    }
+
+    /// A caller that waits is on this processor.
+    pub(super) fn called_from(&self, processor: u32) {
+        if self.hints.caller.load(Ordering::Relaxed) != processor {
+            self.hints.caller.store(processor, Ordering::Relaxed);
+        }
+    }
 }
 
-/// Marks a job, under the lock, as taken.
-fn begun<T>(job: Job<T>) -> Job<T> {
-    job.queued.witness();
-    if let Some(ticket) = &job.ticket {
-        ticket.begun.store(true, Ordering::Relaxed);
+/// Where, in the batch and then the queue, the next job of the awaited work stands.
+fn first_of<T>(batch: &Backlog<Job<T>>, queue: &Backlog<Job<T>>, awaited: &[Activation]) -> Option<usize> {
+    let jobs = || batch.iter().chain(queue.iter());
+    let belongs = |job: &Job<T>| job.lineage().is_some_and(|lineage| lineage.descends_from(awaited));
+    let (found, first) = jobs().enumerate().find(|(_, job)| job.is_needed() || belongs(job))?;
+    // A needed job does not overtake what its sender queued before it.
+    match first.is_needed() {
+        true => jobs().position(|job| job.has_sender_of(first)),
+        false => Some(found),
     }
-    job
 }

@@ -1,15 +1,21 @@
 //! The loop itself, and serving while it waits.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::fmt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use super::handle::{Handle, Shared};
+use super::error::Panicked;
 use super::job::Job;
-use super::mailbox::Next;
+use super::mailbox::{Batch, Next};
+use super::panics::{Backtrace, caught};
 use super::policy::WaitOnOwner;
-use crate::wait::{Activation, Local, Object, Scope, Server, Task};
+use super::resilience::{AfterPanic, OnPanic};
+use super::shared::Shared;
+use super::{Handle, trace};
+use crate::platform;
+use crate::wait::{self, Activation, Local, Object, Op, Scope, Server, Task};
 
 /// The loop of an owner, not yet running: for a thread that exists already, such as the main thread of a UI.
 ///
@@ -18,6 +24,7 @@ pub struct OwnerLoop<T: 'static> {
     pub(super) duty: Duty<T>,
     pub(super) task: Task,
     pub(super) state: T,
+    pub(super) on_panic: OnPanic<T>,
 }
 
 /// The duty to run what the mailbox accepts. Dropped, whether the loop has ended, never ran or fell over, it
@@ -26,7 +33,8 @@ pub(super) struct Duty<T: 'static>(pub(super) Arc<Shared<T>>);
 
 impl<T> Drop for Duty<T> {
     fn drop(&mut self) {
-        self.0.mailbox.abandon();
+        let rest = self.0.mailbox.abandon();
+        self.0.refuse(rest);
     }
 }
 
@@ -38,8 +46,9 @@ impl<T: 'static> OwnerLoop<T> {
     ///
     /// The calling thread is the owner thread until then. An idle owner is not an edge of the wait-for graph.
     pub fn run(self) {
-        let Self { duty, task, state } = self;
-        task.run(|me| serve_all(me, &duty, state));
+        let Self { duty, task, state, on_panic } = self;
+        task.run(|me| serve_all(me, &duty, state, on_panic));
+        duty.0.mailbox.end(Ok(()));
     }
 
     /// A handle to the owner.
@@ -57,9 +66,10 @@ impl<T: 'static> fmt::Debug for OwnerLoop<T> {
 
 /// A job of an owner, on the stack of the owner's thread: the data of its [`Scope`].
 pub(super) struct Frame {
-    pub(super) owner: Arc<str>,
-    pub(super) policy: WaitOnOwner,
-    pub(super) state: Rc<dyn Any>,
+    owner: Arc<str>,
+    policy: WaitOnOwner,
+    /// The [`Runner`].
+    runner: Weak<dyn Any>,
 }
 
 /// The name and the policy of the owner that a job of which is on this task's stack, the innermost one.
@@ -70,19 +80,43 @@ pub(crate) fn on_owner_thread(me: &Local) -> Option<(Arc<str>, WaitOnOwner)> {
 }
 
 /// Everything that runs on the owner thread, from the first job to the drop of the state.
-pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T) {
+pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on_panic: OnPanic<T>) {
     let shared = &duty.0;
-    let state = Rc::new(state);
-    let frame = Frame { owner: shared.name.clone(), policy: shared.policy, state: state.clone() };
-    let runner = Rc::new(Runner { me: me.clone(), shared: shared.clone(), frame: Rc::new(frame), state });
+    let runner = Rc::new_cyclic(|runner: &Weak<Runner<T>>| Runner {
+        me: me.clone(),
+        shared: shared.clone(),
+        frame: Rc::new(Frame { owner: shared.name.clone(), policy: shared.policy, runner: runner.clone() }),
+        state: RefCell::new(Rc::new(state)),
+        batch: Batch::default(),
+        on_panic,
+    });
     me.manner.set(shared.policy.manner());
+    me.seen_here();
     *me.server.borrow_mut() = Some(runner.clone());
+    let can_look = platform::CAN_SPIN && !wait::is_explored();
+    let mut looks = can_look;
     loop {
-        match shared.mailbox.next() {
-            Next::Run(job) => runner.run(job),
-            // An execution of an explorer that comes to its end ends this too.
-            Next::Park if me.park().is_err() => break,
-            Next::Park => {}
+        match shared.mailbox.next(&runner.batch, looks) {
+            Next::Run(job) => {
+                runner.run(job);
+                looks = can_look;
+            }
+            Next::Refuse(jobs) => shared.refuse(jobs),
+            Next::Look => {
+                looks = me.patience.pays(|| shared.mailbox.caller(), || shared.mailbox.may_have_job());
+            }
+            Next::Park => {
+                // An execution of an explorer that comes to its end ends this too. And there a token that was left
+                // over is no reason for a step.
+                let mut parked = me.park();
+                while parked.is_ok() && wait::is_explored() && !shared.mailbox.has_news() {
+                    parked = me.park();
+                }
+                if parked.is_err() {
+                    break;
+                }
+                looks = can_look;
+            }
             Next::End => break,
         }
     }
@@ -90,17 +124,61 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T) {
 }
 
 /// Runs jobs on the state of one owner.
-struct Runner<T: 'static> {
+pub(super) struct Runner<T: 'static> {
     me: Rc<Local>,
     shared: Arc<Shared<T>>,
     frame: Rc<Frame>,
-    state: Rc<T>,
+    /// Replaced after a panic, if the owner was built so; jobs that go on keep the one they have.
+    state: RefCell<Rc<T>>,
+    batch: Batch<T>,
+    on_panic: OnPanic<T>,
 }
 
 impl<T> Runner<T> {
+    /// The runner of the job that `scope` is of.
+    pub(super) fn of(scope: &Scope) -> Rc<Self> {
+        let frame = scope.data.downcast_ref::<Frame>().expect("an owner's scope holds its frame");
+        let runner = frame.runner.upgrade().expect("a job's frame is used while its owner runs");
+        runner.downcast().expect("the key of a scope is that of its owner")
+    }
+
+    /// Runs a job that was taken from the queue.
     fn run(&self, job: Job<T>) {
-        let scope = Scope { key: self.shared.key, op: job.op, data: self.frame.clone() };
-        self.me.within(scope, job.lineage, || (job.body)(&self.state));
+        let op = job.op();
+        let (lineage, shared) = (job.lineage().cloned().unwrap_or_default(), job.shared_lineage());
+        let _watched = self.shared.watch.as_ref().map(|watch| watch.begins(op));
+        let state = self.state.borrow().clone();
+        let ended = trace::job(&self.shared.name, op, &lineage, job.queued_at(), || {
+            let run = || job.run(&state, self.shared.backtrace);
+            self.me.within(self.scope(op), lineage.clone(), shared, run)
+        });
+        ended.unwrap_or_else(|panicked| self.panicked(&panicked));
+    }
+
+    /// Runs a job inside the one that asks for it.
+    pub(super) fn run_inline<R>(&self, op: Op, job: impl FnOnce(&T) -> R) -> Result<R, Panicked> {
+        let state = self.state.borrow().clone();
+        let run = || caught(op, self.shared.backtrace, || job(&state));
+        self.me.inside(self.scope(op), run).inspect_err(|panicked| self.panicked(panicked))
+    }
+
+    fn scope(&self, op: Op) -> Scope {
+        Scope { key: self.shared.key, op, data: self.frame.clone() }
+    }
+
+    /// A job has panicked: the owner was built to go on, with this state or another, or not.
+    #[cold]
+    fn panicked(&self, panicked: &Panicked) {
+        let state = self.state.borrow().clone();
+        let next = caught(panicked.op, Backtrace::Leave, || (self.on_panic)(&state, panicked));
+        match next {
+            Ok(AfterPanic::Continue) => {}
+            Ok(AfterPanic::Replace(state)) => {
+                let before = self.state.replace(Rc::new(state));
+                drop(before);
+            }
+            Ok(AfterPanic::Close) | Err(_) => self.shared.mailbox.close(),
+        }
     }
 }
 
@@ -111,11 +189,11 @@ impl<T> Server for Runner<T> {
     }
 
     fn has_job(&self, awaited: &[Activation]) -> bool {
-        self.shared.mailbox.has_one_of(awaited)
+        self.shared.mailbox.has_one_of(&self.batch, awaited)
     }
 
     fn run_job(&self, awaited: &[Activation]) {
-        if let Some(job) = self.shared.mailbox.next_of(awaited) {
+        if let Some(job) = self.shared.mailbox.next_of(&self.batch, awaited) {
             self.run(job);
         }
     }

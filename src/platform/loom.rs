@@ -5,7 +5,6 @@
 
 #![allow(unsafe_code)]
 
-use std::collections::VecDeque;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock, PoisonError};
 
@@ -14,7 +13,7 @@ use loom::sync::mpsc;
 pub(crate) use loom::sync::atomic;
 pub(crate) use loom::thread_local;
 
-use super::Bug;
+use super::{Bug, Caught};
 
 /// Whether the environment asks for this bug: `IMPASSE_SEEDED_BUG=no-fence`.
 pub(crate) fn seeded(bug: Bug) -> bool {
@@ -81,44 +80,11 @@ impl Parker {
     }
 }
 
-/// An atomic word, and the waiters under a mutex. Not parking_lot's own word: that one is trusted.
-pub(crate) struct RawLock {
-    held: atomic::AtomicBool,
-    waiters: Mutex<VecDeque<Arc<Parker>>>,
-}
+/// A model gains nothing by looking twice.
+pub(crate) const CAN_SPIN: bool = false;
 
-impl RawLock {
-    pub(crate) fn new() -> Self {
-        Self { held: atomic::AtomicBool::new(false), waiters: Mutex::new(VecDeque::new()) }
-    }
-
-    pub(crate) fn try_lock(&self) -> bool {
-        self.held.compare_exchange(false, true, atomic::Ordering::Acquire, atomic::Ordering::Relaxed).is_ok()
-    }
-
-    pub(crate) fn lock(&self) {
-        let parker = Arc::new(Parker::default());
-        loop {
-            let mut waiters = self.waiters.lock();
-            if self.try_lock() {
-                return;
-            }
-            waiters.push_back(parker.clone());
-            drop(waiters);
-            parker.park();
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The lock is held, and whoever holds it gives it up by this call.
-    pub(crate) unsafe fn unlock(&self) {
-        self.held.store(false, atomic::Ordering::Release);
-        let next = self.waiters.lock().pop_front();
-        if let Some(next) = next {
-            next.unpark();
-        }
-    }
+pub(crate) fn processor() -> Option<u32> {
+    None
 }
 
 #[derive(Debug)]
@@ -178,6 +144,12 @@ impl<T: Default> Table<T> {
 #[allow(dead_code, reason = "the native one runs it")]
 pub(crate) struct AtThreadExit(pub(crate) fn(u64), pub(crate) u64);
 
+/// The place of a panic is of no use in a model.
+pub(crate) fn catch<R>(_: bool, body: impl FnOnce() -> R) -> Result<R, Caught> {
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+    result.map_err(|payload| Caught { payload, at: None, backtrace: None })
+}
+
 pub(crate) struct JoinHandle(Option<loom::thread::JoinHandle<()>>);
 
 impl JoinHandle {
@@ -194,6 +166,12 @@ impl Drop for JoinHandle {
 
 pub(crate) fn spawn(_: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle> {
     Ok(JoinHandle(Some(loom::thread::spawn(body))))
+}
+
+/// There is nothing to gain by using a thread again.
+pub(crate) fn spawn_again(work: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
+    drop(spawn(String::new(), work)?);
+    Ok(())
 }
 
 loom::lazy_static! {

@@ -17,3 +17,11 @@ pub(crate) use model::*;
 
 mod seeded;
 pub(crate) use seeded::Bug;
+
+/// A panic that was caught.
+pub(crate) struct Caught {
+    pub(crate) payload: Box<dyn std::any::Any + Send>,
+    /// The line that panicked, where the hook was ours to ask.
+    pub(crate) at: Option<(String, u32)>,
+    pub(crate) backtrace: Option<std::sync::Arc<std::backtrace::Backtrace>>,
+}

@@ -2,16 +2,19 @@
 
 #![allow(unsafe_code)]
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Instant;
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Once, OnceLock, mpsc};
+use std::time::{Duration, Instant};
 
 pub(crate) use std::sync::atomic;
 pub(crate) use std::thread_local;
 
 pub(crate) use parking_lot::Mutex;
 
-use super::Bug;
+use super::{Bug, Caught};
 
 /// No bug is ever seeded into a native build.
 #[inline(always)]
@@ -70,33 +73,19 @@ impl Parker {
     }
 }
 
-/// A lock without a guard and without data.
-pub(crate) struct RawLock(parking_lot::RawMutex);
+/// Whether looking again and again can be worth it.
+pub(crate) const CAN_SPIN: bool = true;
 
-impl RawLock {
-    pub(crate) const fn new() -> Self {
-        use parking_lot::lock_api::RawMutex;
-        Self(parking_lot::RawMutex::INIT)
+/// The processor that runs the calling thread, where the system tells.
+#[inline]
+pub(crate) fn processor() -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: it takes nothing and touches nothing.
+        u32::try_from(unsafe { libc::sched_getcpu() }).ok()
     }
-
-    pub(crate) fn try_lock(&self) -> bool {
-        use parking_lot::lock_api::RawMutex;
-        self.0.try_lock()
-    }
-
-    pub(crate) fn lock(&self) {
-        use parking_lot::lock_api::RawMutex;
-        self.0.lock();
-    }
-
-    /// # Safety
-    ///
-    /// The lock is held, and whoever holds it gives it up by this call.
-    pub(crate) unsafe fn unlock(&self) {
-        use parking_lot::lock_api::RawMutex;
-        // SAFETY: the caller's contract is this function's.
-        unsafe { self.0.unlock() }
-    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 /// A cell whose accesses loom checks against each other.
@@ -210,6 +199,107 @@ pub(crate) type JoinHandle = std::thread::JoinHandle<()>;
 /// The operating system has no thread to give.
 pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle> {
     std::thread::Builder::new().name(name).spawn(body)
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// How long a thread without work waits for some.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// Threads that wait for work, by the numbers that they give themselves; the one that began last to wait comes last.
+static WAITING: Mutex<Vec<(u64, mpsc::Sender<Work>)>> = Mutex::new(Vec::new());
+
+/// Runs `work` on a thread that is through with other work, or on a new one.
+///
+/// # Errors
+///
+/// The operating system has no thread to give.
+pub(crate) fn spawn_again(work: Work) -> std::io::Result<()> {
+    let waiting = WAITING.lock().pop();
+    let work = match waiting {
+        None => work,
+        // One that took itself out of the list would not be in it.
+        Some((_, thread)) => match thread.send(work) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::SendError(work)) => work,
+        },
+    };
+    std::thread::Builder::new().name("impasse run".into()).spawn(move || works(work)).map(drop)
+}
+
+/// What such a thread does.
+fn works(mut work: Work) {
+    static NUMBERS: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let (sender, more) = mpsc::channel();
+    loop {
+        work();
+        WAITING.lock().push((number, sender.clone()));
+        work = match more.recv_timeout(IDLE) {
+            Ok(next) => next,
+            Err(_) => {
+                let mut waiting = WAITING.lock();
+                let before = waiting.len();
+                waiting.retain(|(other, _)| *other != number);
+                let is_out = waiting.len() < before;
+                drop(waiting);
+                match is_out {
+                    true => return,
+                    // Somebody has taken this thread and is about to send.
+                    false => match more.recv() {
+                        Ok(next) => next,
+                        Err(_) => return,
+                    },
+                }
+            }
+        };
+    }
+}
+
+thread_local! {
+    /// A closure on this thread's stack wants the backtrace of its panic.
+    static WANTS_BACKTRACE: Cell<bool> = const { Cell::new(false) };
+    /// Where the last panic of this thread began.
+    static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
+}
+
+struct Place {
+    at: (String, u32),
+    backtrace: Option<Arc<Backtrace>>,
+}
+
+/// Runs `body`; a panic is caught, with its place.
+///
+/// The place is told to the panic hook only, so ours is put before the one that is there, once; it notes the place
+/// and calls the other. A program that replaces the hook later gets no places.
+#[inline]
+pub(crate) fn catch<R>(backtrace: bool, body: impl FnOnce() -> R) -> Result<R, Caught> {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(note_places);
+    let wanted = backtrace && WANTS_BACKTRACE.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(body));
+    if backtrace {
+        WANTS_BACKTRACE.set(wanted);
+    }
+    result.map_err(|payload| {
+        let place = PLACE.take();
+        let (at, backtrace) = place.map_or((None, None), |place| (Some(place.at), place.backtrace));
+        Caught { payload, at, backtrace }
+    })
+}
+
+#[cold]
+fn note_places() {
+    let outside = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if let Some(at) = info.location() {
+            let wanted = WANTS_BACKTRACE.try_with(Cell::get).unwrap_or_default();
+            let backtrace = wanted.then(|| Arc::new(Backtrace::force_capture()));
+            let place = Place { at: (at.file().to_owned(), at.line()), backtrace };
+            let _ = PLACE.try_with(|last| last.replace(Some(place)));
+        }
+        outside(info);
+    }));
 }
 
 #[cfg(test)]

@@ -29,6 +29,10 @@ pub(crate) enum Bug {
     AcceptAfterClose,
     /// A post waits until its job has run.
     PostWaits,
+    /// Whoever waits on behalf of a run is not woken when the run is cancelled.
+    CancelWakesNobody,
+    /// A run that was cancelled settles with its answer all the same.
+    AnswerAfterCancel,
     /// No wait is ever found to close a cycle.
     DetectorOff,
 }
@@ -36,7 +40,7 @@ pub(crate) enum Bug {
 impl Bug {
     /// What the twin's environment calls it.
     #[allow(dead_code, reason = "read under loom only")]
-    pub(crate) const ALL: [(&'static str, Bug); 12] = [
+    pub(crate) const ALL: [(&'static str, Bug); 14] = [
         ("no-fence", Bug::NoFence),
         ("relaxed-publish", Bug::RelaxedPublish),
         ("forward-only", Bug::ForwardOnly),
@@ -48,6 +52,8 @@ impl Bug {
         ("forget-reservation", Bug::ForgetReservation),
         ("accept-after-close", Bug::AcceptAfterClose),
         ("post-waits", Bug::PostWaits),
+        ("cancel-wakes-nobody", Bug::CancelWakesNobody),
+        ("answer-after-cancel", Bug::AnswerAfterCancel),
         ("detector-off", Bug::DetectorOff),
     ];
 }

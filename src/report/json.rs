@@ -33,5 +33,5 @@ pub(crate) fn waiting_json(waiting: &Waiting) -> Value {
 
 /// `file:line`
 fn at(op: Op) -> String {
-    op.site.to_string()
+    op.site().to_string()
 }

@@ -12,5 +12,5 @@ mod run;
 mod session;
 
 pub use error::RunError;
-pub use run::{Run, RunHandle};
+pub use run::{Canceller, Outcome, Run, RunHandle};
 pub use session::{Builder, Session};

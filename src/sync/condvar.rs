@@ -1,15 +1,12 @@
 //! Waiting, with a lock given back, until somebody says that it is worth a look.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use super::line::Line;
 use super::mutex::MutexGuard;
-use super::slot::{Reader, Setter, slot};
 use crate::platform;
-use crate::wait::{
-    self, Arrival, Deadlock, Inside, IntoOp, Kind, Manner, Object, Op, Request, Resource, TaskId,
-};
+use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Request, Resource, TaskId, WaitError};
 
 /// A condition variable. Those who wait are woken in the order in which they came.
 ///
@@ -39,19 +36,7 @@ use crate::wait::{
 pub struct Condvar {
     made: Op,
     object: Object,
-    waiting: platform::Mutex<Line>,
-}
-
-#[derive(Default)]
-struct Line {
-    waiting: VecDeque<(u64, Setter<()>)>,
-    next: u64,
-}
-
-/// A place in the line.
-struct Place {
-    number: u64,
-    notified: Reader<()>,
+    waiting: platform::Mutex<Line<()>>,
 }
 
 impl Condvar {
@@ -66,26 +51,20 @@ impl Condvar {
     ///
     /// # Errors
     ///
-    /// [`Deadlock`] if taking the lock again would never end.
+    /// [`WaitError::Deadlock`] if taking the lock again would never end, [`WaitError::Cancelled`] if the run on whose
+    /// behalf the task waits is cancelled. The lock is not held then.
     ///
     /// # Blocking
     ///
     /// Until somebody notifies. Anybody could: the wait is shown, and counts as live. A notification that came
     /// before is lost; that is a hang and no cycle, which the explorer finds and the detector does not.
     #[track_caller]
-    pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> Result<MutexGuard<'a, T>, Deadlock> {
+    pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> Result<MutexGuard<'a, T>, WaitError> {
         let op = "condvar.wait".into_op();
         if wait::wakes_spuriously() {
-            return Ok(self.wait_or_not(guard, op, None)?.0);
+            return Ok(self.wait_for(guard, op, Some(None))?.0);
         }
-        let mutex = guard.mutex();
-        let arrival = Arrival::As(self.object.access(Kind::Await));
-        wait::door(Request { arrival, ..Request::new(self, op) }, |inside| {
-            let place = self.enlist(guard);
-            inside.until(&place.notified)
-        })?
-        .unwrap_or_else(|_| unreachable!("the line outlives those who stand in it"));
-        mutex.lock()
+        Ok(self.wait_for(guard, op, None)?.0)
     }
 
     /// As [`wait`](Self::wait), for at most this long; says whether the time was up.
@@ -103,73 +82,65 @@ impl Condvar {
         &self,
         guard: MutexGuard<'a, T>,
         timeout: Duration,
-    ) -> Result<(MutexGuard<'a, T>, bool), Deadlock> {
-        self.wait_or_not(guard, "condvar.wait_timeout".into_op(), Some(timeout))
+    ) -> Result<(MutexGuard<'a, T>, bool), WaitError> {
+        self.wait_for(guard, "condvar.wait_timeout".into_op(), Some(Some(timeout)))
     }
 
-    fn wait_or_not<'a, T>(
+    /// Waits without a limit, for a time, or until the wait ends for no reason; says whether it ended by itself.
+    fn wait_for<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
         op: Op,
-        timeout: Option<Duration>,
-    ) -> Result<(MutexGuard<'a, T>, bool), Deadlock> {
+        limit: Option<Option<Duration>>,
+    ) -> Result<(MutexGuard<'a, T>, bool), WaitError> {
         let mutex = guard.mutex();
         let arrival = Arrival::As(self.object.access(Kind::Await));
-        let request = Request { arrival, manner: Some(Manner::Unjudged), ..Request::new(self, op) };
+        let request = Request { arrival, timed: limit.is_some(), ..Request::new(self, op) };
         let notified = wait::door(request, |inside| {
-            let place = self.enlist(guard);
-            self.within(inside, &place, timeout)
+            let place = self.waiting.lock().join(None);
+            drop(guard);
+            let notified = match limit {
+                None => inside.until(&place.given).map(Some),
+                Some(timeout) => inside.until_timeout(&place.given, self.object, timeout),
+            };
+            // Out of the line, or a notification would be lost on somebody who does not wait. Whoever is not in it
+            // any more is being notified.
+            let leave = || {
+                let left = self.waiting.lock().leave(&place);
+                left.is_none()
+            };
+            let is_notified = matches!(notified, Ok(Some(_))) || leave();
+            match notified {
+                Ok(_) => Ok(is_notified),
+                Err(error) => {
+                    if is_notified {
+                        self.wake_one();
+                    }
+                    Err(error)
+                }
+            }
         })?;
         Ok((mutex.lock()?, !notified))
-    }
-
-    /// Whether it was notified within the time.
-    fn within(
-        &self,
-        inside: &Inside<'_>,
-        place: &Place,
-        timeout: Option<Duration>,
-    ) -> Result<bool, Deadlock> {
-        if inside.until_timeout(&place.notified, self.object, timeout)?.is_some() {
-            return Ok(true);
-        }
-        // Out of the line, or a notification would be lost on somebody who does not wait. Whoever is not in it
-        // any more is being notified.
-        let mut line = self.waiting.lock();
-        let stands = line.waiting.iter().position(|(number, _)| *number == place.number);
-        let removed = stands.and_then(|at| line.waiting.remove(at));
-        drop(line);
-        Ok(removed.is_none())
-    }
-
-    /// Gets in line and gives the lock back.
-    fn enlist<T>(&self, guard: MutexGuard<'_, T>) -> Place {
-        let (setter, notified) = slot(None);
-        let mut line = self.waiting.lock();
-        let number = line.next;
-        line.next += 1;
-        line.waiting.push_back((number, setter));
-        drop(line);
-        drop(guard);
-        Place { number, notified }
     }
 
     /// Wakes who waits longest, if anybody does.
     #[track_caller]
     pub fn notify_one(&self) {
         self.object.step("notify_one".into_op(), Kind::Notify);
-        let first = self.waiting.lock().waiting.pop_front();
-        if let Some((_, first)) = first {
-            first.set(());
-        }
+        self.wake_one();
+    }
+
+    fn wake_one(&self) {
+        let first = self.waiting.lock().first();
+        first.into_iter().for_each(|first| first.set(()));
     }
 
     /// Wakes all who wait.
     #[track_caller]
     pub fn notify_all(&self) {
         self.object.step("notify_all".into_op(), Kind::Notify);
-        let all = std::mem::take(&mut self.waiting.lock().waiting);
-        all.into_iter().for_each(|(_, waiting)| waiting.set(()));
+        let all = std::mem::take(&mut *self.waiting.lock());
+        all.for_each(|waiting| waiting.set(()));
     }
 }
 
@@ -179,7 +150,7 @@ impl Resource for Condvar {
     }
 
     fn name(&self) -> String {
-        format!("the condition made at {}", self.made.site)
+        format!("the condition made at {}", self.made.site())
     }
 }
 
@@ -192,6 +163,6 @@ impl Default for Condvar {
 
 impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Condvar").field("made", &self.made.site).finish_non_exhaustive()
+        f.debug_struct("Condvar").field("made", &self.made.site()).finish_non_exhaustive()
     }
 }

@@ -1,21 +1,27 @@
 //! A lock that knows who holds it.
+//!
+//! The holder is the lock: one word is 0, or the task that holds it and whether somebody waits. So who provides the
+//! lock and whether it is taken can never be told apart, and a wait for it is a wait like any other, which a
+//! cancelled run leaves.
 
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 use crate::platform::atomic::{AtomicU64, Ordering};
-use crate::platform::{RawLock, UnsafeCell};
+use crate::platform::{self, UnsafeCell};
 use crate::wait::{
-    self, Arrival, Awaited, Deadlock, Inside, IntoOp, Kind, Object, Op, Request, Resource, StampCell, TaskId,
+    self, Arrival, Awaited, IntoOp, Kind, Object, Op, Request, Resource, StampCell, TaskId, WaitError,
 };
 
 /// A mutual exclusion lock whose waits are seen by the detector.
 ///
 /// ```
-/// # fn main() -> Result<(), impasse::Deadlock> {
+/// # fn main() -> Result<(), impasse::WaitError> {
 /// let balance = impasse::sync::Mutex::named("balance", 100);
 /// *balance.lock()? -= 10;
 /// assert!(balance.lock().is_ok());
@@ -29,15 +35,19 @@ pub struct Mutex<T> {
 
 /// The lock without the value.
 struct Lock {
-    raw: RawLock,
-    /// The task that holds it, as a word; 0 if nobody does.
-    holder: AtomicU64,
+    /// The task that holds it, or 0; and [`WAITED_FOR`].
+    word: AtomicU64,
+    /// Those who wait, longest first.
+    line: platform::Mutex<VecDeque<TaskId>>,
     /// Its label, or none, and the line that made it.
     made: Op,
     object: Object,
     /// What had happened when it was last unlocked.
     unlocked: StampCell,
 }
+
+/// Set in the word while somebody is in the line. No task's generation comes near it.
+const WAITED_FOR: u64 = 1 << 63;
 
 // SAFETY: the value is reached through a guard only, and the raw lock gives out one at a time.
 unsafe impl<T: Send> Sync for Mutex<T> {}
@@ -55,8 +65,8 @@ impl<T> Mutex<T> {
     #[track_caller]
     pub fn named(label: &'static str, value: T) -> Self {
         let lock = Lock {
-            raw: RawLock::new(),
-            holder: AtomicU64::new(0),
+            word: AtomicU64::new(0),
+            line: platform::Mutex::new(VecDeque::new()),
             made: label.into_op(),
             object: Object::new(),
             unlocked: StampCell::default(),
@@ -68,20 +78,22 @@ impl<T> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`Deadlock`] if the wait would never end: the holder waits, directly or through others, for this task,
-    /// or this task holds the lock itself.
+    /// [`WaitError::Deadlock`] if the wait would never end: the holder waits, directly or through others, for this
+    /// task, or this task holds the lock itself. [`WaitError::Cancelled`] if the task has to wait and acts on behalf
+    /// of a run that is cancelled.
     ///
     /// # Blocking
     ///
     /// Until the holder unlocks; the edge of the wait-for graph leads to the holder. On an owner thread it is
     /// allowed under every policy; under `Serve` nothing is served meanwhile.
     #[track_caller]
-    pub fn lock(&self) -> Result<MutexGuard<'_, T>, Deadlock> {
+    pub fn lock(&self) -> Result<MutexGuard<'_, T>, WaitError> {
         let (lock, op) = (&self.lock, "lock".into_op());
+        let me = wait::current().id;
         lock.object.arrive(op, Kind::Lock, lock)?;
-        if !lock.raw.try_lock() {
+        if !lock.take(me) {
             let request = Request { can_serve: false, arrival: Arrival::Made, ..Request::new(lock, op) };
-            wait::door(request, |inside| lock.wait(inside))?;
+            wait::door(request, |inside| inside.until(&Turn { lock, in_line: Cell::new(false) }))?;
         }
         Ok(self.held())
     }
@@ -91,28 +103,33 @@ impl<T> Mutex<T> {
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.lock.object.observe();
         self.lock.object.step("try_lock".into_op(), Kind::TryLock);
-        self.lock.raw.try_lock().then(|| self.held())
+        self.lock.take(wait::current().id).then(|| self.held())
     }
 
     /// The lock has just been taken.
     fn held(&self) -> MutexGuard<'_, T> {
-        // Relaxed: it orders nothing by itself. Before this task can be seen to wait it fences in the door.
-        self.lock.holder.store(wait::current().id.word(), Ordering::Relaxed);
         self.lock.unlocked.witness();
         MutexGuard { mutex: self, _here: PhantomData }
     }
 }
 
 impl Lock {
-    fn wait(&self, inside: &Inside<'_>) -> Result<(), Deadlock> {
-        if wait::is_explored() {
-            return inside.until(&HandedOver(self));
+    /// Takes the lock if it is free.
+    fn take(&self, me: TaskId) -> bool {
+        let mut now = 0;
+        // Whoever comes by may overtake those who wait.
+        while now & !WAITED_FOR == 0 {
+            let taken =
+                self.word.compare_exchange(now, now | me.word(), Ordering::Acquire, Ordering::Relaxed);
+            match taken {
+                Ok(_) => return true,
+                Err(changed) => now = changed,
+            }
         }
-        self.raw.lock();
-        Ok(())
+        false
     }
 
-    /// Gives the lock back, or to whoever waits longest.
+    /// Gives the lock back.
     ///
     /// # Safety
     ///
@@ -120,47 +137,99 @@ impl Lock {
     unsafe fn unlock(&self) {
         self.object.step(Op::unasked("unlock"), Kind::Unlock);
         self.unlocked.set_here();
-        if let Some(next) = self.object.next_in_line() {
-            self.holder.store(next.word(), Ordering::Relaxed);
-            return next.unpark();
+        let now = self.word.load(Ordering::Relaxed);
+        if now & WAITED_FOR != 0
+            || self.word.compare_exchange(now, 0, Ordering::Release, Ordering::Relaxed).is_err()
+        {
+            self.call_next();
         }
-        // Before the unlock: after it, this would wipe out the next holder.
-        self.holder.store(0, Ordering::Relaxed);
-        // SAFETY: the caller's contract is this function's.
-        unsafe { self.raw.unlock() }
-    }
-}
-
-/// A lock that goes from hand to hand, in the order of arrival: how it is waited for in an exploration, where
-/// the arrival is the step. That some other task could overtake between two hands adds no outcome, since that
-/// task could have arrived first.
-struct HandedOver<'a>(&'a Lock);
-
-impl Awaited for HandedOver<'_> {
-    type Value = ();
-
-    fn poll(&self, waiter: TaskId) -> Option<()> {
-        if self.0.provider() == Some(waiter) {
-            return Some(());
-        }
-        self.0.object.line_up(waiter);
-        None
     }
 
-    fn object(&self) -> Object {
-        self.0.object
+    /// Gives the lock back and wakes whoever waits longest. Inside an exploration the lock goes from hand to hand,
+    /// in the order of arrival, since the arrival is the step: that some other task could overtake between two
+    /// hands adds no outcome, since that task could have arrived first.
+    fn call_next(&self) {
+        let mut line = self.line.lock();
+        let next = line.pop_front();
+        let waited_for = if line.is_empty() { 0 } else { WAITED_FOR };
+        let holder = next.filter(|_| wait::is_explored()).map_or(0, TaskId::word);
+        self.word.store(holder | waited_for, Ordering::Release);
+        drop(line);
+        next.into_iter().for_each(TaskId::unpark);
     }
 }
 
 impl Resource for Lock {
     fn provider(&self) -> Option<TaskId> {
-        TaskId::from_word(self.holder.load(Ordering::Acquire))
+        TaskId::from_word(self.word.load(Ordering::Acquire) & !WAITED_FOR)
     }
 
     fn name(&self) -> String {
         match self.made.label {
-            "" => format!("the lock made at {}", self.made.site),
+            "" => format!("the lock made at {}", self.made.site()),
             label => format!("lock `{label}`"),
+        }
+    }
+}
+
+/// One task's wait for the lock.
+struct Turn<'a> {
+    lock: &'a Lock,
+    in_line: Cell<bool>,
+}
+
+impl Awaited for Turn<'_> {
+    type Value = ();
+
+    fn poll(&self, waiter: TaskId) -> Option<()> {
+        let lock = self.lock;
+        let mut line = lock.line.lock();
+        let place = line.iter().position(|task| *task == waiter);
+        let was_called = self.in_line.get() && place.is_none();
+        let given = was_called && wait::is_explored() && lock.provider() == Some(waiter);
+        // From here on whoever unlocks comes for the line.
+        lock.word.fetch_or(WAITED_FOR, Ordering::Relaxed);
+        if given || lock.take(waiter) {
+            place.and_then(|place| line.remove(place));
+            self.in_line.set(false);
+            if line.is_empty() {
+                lock.word.fetch_and(!WAITED_FOR, Ordering::Relaxed);
+            }
+            return Some(());
+        }
+        match place {
+            Some(_) => {}
+            // Called, and overtaken.
+            None if was_called => line.push_front(waiter),
+            None => line.push_back(waiter),
+        }
+        self.in_line.set(true);
+        None
+    }
+
+    fn is_ready(&self) -> bool {
+        self.lock.provider().is_none()
+    }
+
+    fn object(&self) -> Object {
+        self.lock.object
+    }
+}
+
+impl Drop for Turn<'_> {
+    /// Whoever leaves without the lock leaves the line too; and one who was called has somebody else called.
+    fn drop(&mut self) {
+        if !self.in_line.get() {
+            return;
+        }
+        let mut line = self.lock.line.lock();
+        let me = wait::current().id;
+        match line.iter().position(|task| *task == me) {
+            Some(place) => drop(line.remove(place)),
+            None if self.lock.provider().is_none() => {
+                line.front().copied().inspect(|next| next.unpark());
+            }
+            None => {}
         }
     }
 }

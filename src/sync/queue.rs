@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::slot::{Setter, slot};
+use super::line::Line;
 use crate::platform;
-use crate::wait::{self, Arrival, Deadlock, IntoOp, Kind, Object, Op, Request, Resource, Stamp, TaskId};
+use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Request, Resource, Stamp, TaskId, WaitError};
 
 /// An unbounded first-in-first-out queue that any task may push to and pop from. Those who wait for an item
 /// are served in the order in which they came.
 ///
 /// ```
-/// # fn main() -> Result<(), impasse::Deadlock> {
+/// # fn main() -> Result<(), impasse::WaitError> {
 /// let queue = impasse::sync::Queue::new();
 /// queue.push(42);
 /// assert_eq!(queue.pop()?, 42);
@@ -28,7 +28,7 @@ pub struct Queue<T> {
 /// One of the two is empty.
 struct Inner<T> {
     items: VecDeque<(T, Stamp)>,
-    waiting: VecDeque<Setter<T>>,
+    waiting: Line<T>,
 }
 
 impl<T: Send> Queue<T> {
@@ -36,7 +36,7 @@ impl<T: Send> Queue<T> {
     #[track_caller]
     #[must_use]
     pub fn new() -> Self {
-        let inner = Inner { items: VecDeque::new(), waiting: VecDeque::new() };
+        let inner = Inner { items: VecDeque::new(), waiting: Line::default() };
         Self { made: "".into_op(), object: Object::new(), inner: platform::Mutex::new(inner) }
     }
 
@@ -45,7 +45,7 @@ impl<T: Send> Queue<T> {
     pub fn push(&self, item: T) {
         self.object.step("push".into_op(), Kind::Push);
         let mut inner = self.inner.lock();
-        match inner.waiting.pop_front() {
+        match inner.waiting.first() {
             Some(first) => {
                 drop(inner);
                 first.set(item);
@@ -58,28 +58,31 @@ impl<T: Send> Queue<T> {
     ///
     /// # Errors
     ///
-    /// None today: who will push is not known, so no cycle is ever seen through this wait. The result is that
-    /// of every other wait, and inside an exploration tells that the execution is ending.
+    /// [`WaitError::Cancelled`] if the run on whose behalf the task waits is cancelled. Never a deadlock today: who
+    /// will push is not known, so no cycle is ever seen through this wait.
     ///
     /// # Blocking
     ///
     /// Until there is an item. Anybody could push one: the wait is shown, and counts as live.
     #[track_caller]
-    pub fn pop(&self) -> Result<T, Deadlock> {
+    pub fn pop(&self) -> Result<T, WaitError> {
         let arrival = Arrival::As(self.object.access(Kind::Pop));
         let request = Request { arrival, ..Request::new(self, "pop".into_op()) };
-        wait::door(request, |inside| {
+        let item = wait::door(request, |inside| {
             let mut inner = self.inner.lock();
             if let Some((item, pushed)) = inner.items.pop_front() {
                 pushed.witness();
-                return Ok(item);
+                return Ok(Ok(item));
             }
-            let (setter, reader) = slot(None);
-            inner.waiting.push_back(setter);
+            let place = inner.waiting.join(None);
             drop(inner);
-            let item = inside.until(&reader)?;
-            Ok(item.unwrap_or_else(|_| unreachable!("the queue outlives those who wait for its items")))
-        })
+            inside.until(&place.given).or_else(|error| {
+                // An item that is on its way is not lost.
+                let left = self.inner.lock().waiting.leave(&place);
+                if left.is_some() { Err(error) } else { inside.surely(&place.given) }
+            })
+        })?;
+        Ok(item.unwrap_or_else(|_| unreachable!("the queue outlives those who wait for its items")))
     }
 
     /// Takes the first item if there is one.
@@ -98,7 +101,7 @@ impl<T: Send> Resource for Queue<T> {
     }
 
     fn name(&self) -> String {
-        format!("an item of the queue made at {}", self.made.site)
+        format!("an item of the queue made at {}", self.made.site())
     }
 }
 
@@ -111,6 +114,6 @@ impl<T: Send> Default for Queue<T> {
 
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue").field("made", &self.made.site).finish_non_exhaustive()
+        f.debug_struct("Queue").field("made", &self.made.site()).finish_non_exhaustive()
     }
 }

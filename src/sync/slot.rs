@@ -1,22 +1,22 @@
 //! A value that arrives once, from one task, and is taken by one reader.
 //!
-//! Both halves share one allocation. The setter settles it exactly once: with the value, or, dropped without
-//! one, with [`Abandoned`].
+//! Both halves share one allocation, and so does whatever else the two need (a call keeps its job there). The
+//! setter settles it exactly once: with the value, or, dropped without one, with [`Abandoned`].
 
 #![allow(unsafe_code)]
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::platform::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::{Bug, UnsafeCell, seeded};
 use crate::wait::{Awaited, Kind, Object, Op, Stamp, TaskId};
 
-/// The states of a slot.
+/// The states of a slot. Every other value is the task that is parked for it.
 ///
 /// ```text
 ///            poll              settle: wake the reader
-///   EMPTY ----------> PARKED ---------------------------+
+///   EMPTY ----------> a task ---------------------------+
 ///     |                                                 v
 ///     |               settle                           DONE
 ///     +----------------------------------------------> ^
@@ -24,102 +24,111 @@ use crate::wait::{Awaited, Kind, Object, Op, Stamp, TaskId};
 ///     +----------> CHAINED -----------------------------+
 /// ```
 ///
-/// The value is written by the setter before DONE and taken by the reader after it. The number of the waiter
-/// and the continuation are written by the reader before PARKED and CHAINED and used by the setter after.
+/// The value is written by the setter before DONE and taken by the reader after it. The continuation is written
+/// by the reader before CHAINED and used by the setter after.
 mod state {
-    pub(super) const EMPTY: usize = 0;
-    pub(super) const PARKED: usize = 1;
-    pub(super) const CHAINED: usize = 2;
-    pub(super) const DONE: usize = 3;
+    pub(super) const EMPTY: u64 = 0;
+    pub(super) const DONE: u64 = u64::MAX;
+    pub(super) const CHAINED: u64 = u64::MAX - 1;
 }
 
 /// The setter went away without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Abandoned;
 
-type Settled<V> = Result<V, Abandoned>;
+pub(crate) type Settled<V> = Result<V, Abandoned>;
 type Then<V> = Box<dyn FnOnce(Settled<V>) + Send>;
 
-struct Shared<V> {
-    state: AtomicUsize,
-    /// Who settles it, as a word; 0 once that is decided.
-    provider: AtomicU64,
-    waiter: AtomicU64,
+/// What both halves share.
+pub(crate) struct Slot<V, X = ()> {
+    state: AtomicU64,
+    /// Who settles it, as a word, or 0 for anybody.
+    provider: std::sync::atomic::AtomicU64,
     object: Object,
     value: UnsafeCell<Option<(Settled<V>, Stamp)>>,
     then: UnsafeCell<Option<Then<V>>>,
+    /// What else the two halves share.
+    pub(crate) extra: X,
 }
 
 // SAFETY: value and continuation go from one half to the other, never shared, ordered by `state`.
-unsafe impl<V: Send> Sync for Shared<V> {}
+unsafe impl<V: Send, X: Sync> Sync for Slot<V, X> {}
 // SAFETY: as above.
-unsafe impl<V: Send> Send for Shared<V> {}
+unsafe impl<V: Send, X: Send> Send for Slot<V, X> {}
 
 /// The half that settles.
-pub(crate) struct Setter<V>(Option<Arc<Shared<V>>>);
+pub(crate) struct Setter<V>(Option<Arc<Slot<V>>>);
 
 /// The half that waits.
-pub(crate) struct Reader<V>(Arc<Shared<V>>);
+pub(crate) struct Reader<V, X = ()>(pub(crate) Arc<Slot<V, X>>);
 
 /// A slot that `provider` settles, or anybody.
 pub(crate) fn slot<V>(provider: Option<TaskId>) -> (Setter<V>, Reader<V>) {
-    let shared = Arc::new(Shared {
-        state: AtomicUsize::new(state::EMPTY),
-        provider: AtomicU64::new(provider.map_or(0, TaskId::word)),
-        waiter: AtomicU64::new(0),
-        object: Object::new(),
-        value: UnsafeCell::new(None),
-        then: UnsafeCell::new(None),
-    });
-    (Setter(Some(shared.clone())), Reader(shared))
+    let slot = Arc::new(Slot::new(provider, ()));
+    (Setter(Some(slot.clone())), Reader(slot))
 }
 
 impl<V> Setter<V> {
     /// Settles the slot with a value.
     pub(crate) fn set(mut self, value: V) {
-        if let Some(shared) = self.0.take() {
-            shared.settle(Ok(value));
+        if let Some(slot) = self.0.take() {
+            slot.settle(Ok(value));
             if seeded(Bug::SettleTwice) {
-                self.0 = Some(shared);
+                self.0 = Some(slot);
             }
+        }
+    }
+
+    /// Names who settles it, if nobody in particular was to: that task has just begun, and waits for nothing yet.
+    pub(crate) fn is_provided_by(&self, provider: TaskId) {
+        if let Some(slot) = &self.0 {
+            slot.provider.store(provider.word(), std::sync::atomic::Ordering::Release);
         }
     }
 }
 
 impl<V> Drop for Setter<V> {
     fn drop(&mut self) {
-        if let Some(shared) = self.0.take() {
-            shared.settle(Err(Abandoned));
+        if let Some(slot) = self.0.take() {
+            slot.settle(Err(Abandoned));
         }
     }
 }
 
-impl<V> Shared<V> {
-    fn settle(&self, value: Settled<V>) {
+impl<V, X> Slot<V, X> {
+    pub(crate) fn new(provider: Option<TaskId>, extra: X) -> Self {
+        Self {
+            state: AtomicU64::new(state::EMPTY),
+            provider: std::sync::atomic::AtomicU64::new(provider.map_or(0, TaskId::word)),
+            object: Object::new(),
+            value: UnsafeCell::new(None),
+            then: UnsafeCell::new(None),
+            extra,
+        }
+    }
+
+    /// Settles the slot. Whoever calls this is its one setter, and calls it once.
+    pub(crate) fn settle(&self, value: Settled<V>) {
         self.object.step(Op::unasked("settle"), Kind::Settle);
-        if seeded(Bug::WakeBeforePublish) && self.state.load(Ordering::Acquire) == state::PARKED {
-            self.wake();
-            self.state.store(state::EMPTY, Ordering::Release);
+        if seeded(Bug::WakeBeforePublish) {
+            let parked = self.state.load(Ordering::Acquire);
+            if parked != state::EMPTY && parked != state::CHAINED {
+                TaskId::from_word(parked).inspect(|waiter| waiter.unpark());
+                self.state.store(state::EMPTY, Ordering::Release);
+            }
         }
         // SAFETY: there is one setter, it settles once, and the reader keeps off until it reads DONE.
         self.value.with_mut(|place| unsafe { *place = Some((value, Stamp::here())) });
-        // Before the reader can go on: one that is about to be woken is not waiting for this task.
-        self.provider.store(0, Ordering::Relaxed);
         match self.state.swap(state::DONE, Ordering::AcqRel) {
-            state::PARKED => self.wake(),
+            state::EMPTY | state::DONE => {}
             state::CHAINED => {
                 // SAFETY: the swap read the reader's CHAINED, written after the continuation.
                 let then = self.then.with_mut(|place| unsafe { (*place).take() });
                 then.expect("the reader chained one")(self.take());
             }
-            _ => {}
-        }
-    }
-
-    fn wake(&self) {
-        // Ordered by the swap that read PARKED.
-        if let Some(waiter) = TaskId::from_word(self.waiter.load(Ordering::Relaxed)) {
-            waiter.unpark();
+            parked => {
+                TaskId::from_word(parked).inspect(|waiter| waiter.unpark());
+            }
         }
     }
 
@@ -132,28 +141,38 @@ impl<V> Shared<V> {
         settled.witness();
         value
     }
+
+    fn is_done(&self) -> bool {
+        self.state.load(Ordering::Acquire) == state::DONE
+    }
+
+    /// Who settles it, until that is done: whoever is about to be woken waits for nobody.
+    pub(crate) fn provider(&self) -> Option<TaskId> {
+        let provider = || TaskId::from_word(self.provider.load(std::sync::atomic::Ordering::Acquire));
+        if self.is_done() { None } else { provider() }
+    }
 }
 
-impl<V> Awaited for Reader<V> {
+impl<V, X> Awaited for Reader<V, X> {
     type Value = Settled<V>;
 
     /// # Panics
     ///
     /// After it has returned the value.
     fn poll(&self, waiter: TaskId) -> Option<Settled<V>> {
-        let shared = &*self.0;
-        let mut now = shared.state.load(Ordering::Acquire);
-        if now == state::EMPTY {
-            shared.waiter.store(waiter.word(), Ordering::Relaxed);
-            let parked = shared.state.compare_exchange(
-                state::EMPTY,
-                state::PARKED,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
-            now = parked.err().unwrap_or(state::PARKED);
+        let slot = &*self.0;
+        let mine = waiter.word();
+        let mut now = slot.state.load(Ordering::Acquire);
+        // What is there may be another task, which gave its wait up.
+        while now != state::DONE && now != mine {
+            let parked = slot.state.compare_exchange(now, mine, Ordering::AcqRel, Ordering::Acquire);
+            now = parked.err().unwrap_or(mine);
         }
-        (now == state::DONE).then(|| shared.take())
+        (now == state::DONE).then(|| slot.take())
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.is_done()
     }
 
     fn object(&self) -> Object {
@@ -161,42 +180,42 @@ impl<V> Awaited for Reader<V> {
     }
 }
 
-impl<V> Reader<V> {
+impl<V, X> Reader<V, X> {
     /// Calls `then` with the value: by the setter as soon as it is there, or here and now.
     pub(crate) fn then(self, then: impl FnOnce(Settled<V>) + Send + 'static) {
-        let shared = &*self.0;
-        shared.object.observe();
-        shared.object.step(Op::unasked("then"), Kind::Look);
+        let slot = &*self.0;
+        slot.object.observe();
+        slot.object.step(Op::unasked("then"), Kind::Look);
         // SAFETY: the reader alone writes it, before CHAINED lets the setter read it.
-        shared.then.with_mut(|place| unsafe { *place = Some(Box::new(then)) });
-        let chained =
-            shared.state.compare_exchange(state::EMPTY, state::CHAINED, Ordering::AcqRel, Ordering::Acquire);
-        if chained.is_err() {
-            // SAFETY: the setter has settled and will not look for a continuation any more.
-            let then = shared.then.with_mut(|place| unsafe { (*place).take() });
-            then.expect("written above")(shared.take());
+        slot.then.with_mut(|place| unsafe { *place = Some(Box::new(then)) });
+        let mut now = slot.state.load(Ordering::Acquire);
+        // What is there may be a task that gave its wait up.
+        while now != state::DONE {
+            match slot.state.compare_exchange(now, state::CHAINED, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(changed) => now = changed,
+            }
         }
+        // SAFETY: the setter has settled and will not look for a continuation any more.
+        let then = slot.then.with_mut(|place| unsafe { (*place).take() });
+        then.expect("written above")(slot.take());
     }
 
     /// Whether the value is there, for somebody who goes on in either case.
     pub(crate) fn is_settled(&self) -> bool {
         self.0.object.observe();
         self.0.object.step(Op::unasked("is settled?"), Kind::Look);
-        self.is_done()
-    }
-
-    fn is_done(&self) -> bool {
-        self.0.state.load(Ordering::Acquire) == state::DONE
+        self.0.is_done()
     }
 
     /// Who settles it, until that is done.
     pub(crate) fn provider(&self) -> Option<TaskId> {
-        TaskId::from_word(self.0.provider.load(Ordering::Acquire))
+        self.0.provider()
     }
 }
 
-impl<V> fmt::Debug for Reader<V> {
+impl<V, X> fmt::Debug for Reader<V, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("settled", &self.is_done()).finish_non_exhaustive()
+        f.debug_struct("Reader").field("settled", &self.0.is_done()).finish_non_exhaustive()
     }
 }

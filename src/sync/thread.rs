@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::slot::{Abandoned, Reader, slot};
-use crate::wait::{self, Deadlock, IntoOp, Local, Request, Resource, Task, TaskId};
+use crate::wait::{self, IntoOp, Lineage, Local, Request, Resource, Task, TaskId, WaitError};
 
 /// Starts a thread of this name that acts on behalf of whatever the calling task acts for.
 ///
@@ -27,9 +27,9 @@ pub fn spawn<R: Send + 'static>(
     let name: Arc<str> = name.into();
     let task = Task::new("thread", 0, name.clone());
     let (setter, result) = slot(Some(task.id()));
-    let lineage = wait::current().lineage.borrow().clone();
+    let lineage = Lineage::current();
     let body = move |me: &Rc<Local>| {
-        *me.lineage.borrow_mut() = lineage;
+        me.behalf.set(lineage);
         setter.set(catch_unwind(AssertUnwindSafe(body)));
     };
     task.start(|| name.as_ref().to_owned(), body)?;
@@ -55,7 +55,8 @@ impl<R: Send> JoinHandle<R> {
     ///
     /// # Errors
     ///
-    /// [`Deadlock`] if the thread waits, directly or through others, for the calling task.
+    /// [`WaitError::Deadlock`] if the thread waits, directly or through others, for the calling task;
+    /// [`WaitError::Cancelled`] if the run on whose behalf the caller waits is cancelled.
     ///
     /// # Panics
     ///
@@ -65,7 +66,7 @@ impl<R: Send> JoinHandle<R> {
     ///
     /// Until the closure has ended; the edge leads to the thread.
     #[track_caller]
-    pub fn join(self) -> Result<R, Deadlock> {
+    pub fn join(self) -> Result<R, WaitError> {
         let result = wait::door(Request::new(&self, "join".into_op()), |inside| inside.until(&self.result))?;
         match result {
             Ok(Ok(value)) => Ok(value),

@@ -40,12 +40,6 @@ impl Deadlock {
         Self(hops.into())
     }
 
-    /// Not a deadlock: what a wait returns when the execution that it belongs to is coming to its end. Only
-    /// inside an exploration.
-    pub(super) fn ended() -> Self {
-        Self::new(Vec::new())
-    }
-
     /// The waits of the cycle; the last is the one that closed it.
     #[must_use]
     pub fn hops(&self) -> &[Hop] {
@@ -75,7 +69,6 @@ impl fmt::Debug for Deadlock {
 impl fmt::Display for Deadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
-            0 => write!(f, "the execution that the explorer tried is coming to its end")?,
             1 => write!(f, "deadlock: a task waits for itself")?,
             n => write!(f, "deadlock: {n} tasks wait for each other")?,
         }

@@ -12,8 +12,10 @@
 //! over, so there is nothing to undo. Whatever blocks later finds this edge published and does the same check.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cancel::{Cancel, Cancelled, WaitError};
 use super::deadlock::{self, Deadlock, Hop};
 use super::graph::{self, Cycle};
 use super::lineage::Activation;
@@ -35,6 +37,8 @@ pub(crate) struct Request<'a> {
     pub(crate) awaits: Option<Activation>,
     /// How to wait; as the task does, if nothing is said.
     pub(crate) manner: Option<Manner>,
+    /// It ends by itself after a time: it is shown, and no verdict rests on it.
+    pub(crate) timed: bool,
     /// Whether the task can run something else meanwhile: it blocks by [`Inside::until`].
     pub(crate) can_serve: bool,
     /// As what an explorer sees the wait come.
@@ -55,7 +59,15 @@ pub(crate) enum Arrival {
 impl<'a> Request<'a> {
     /// A wait as its task makes them.
     pub(crate) fn new(resource: &'a dyn Resource, op: Op) -> Self {
-        Self { resource, op, awaits: None, manner: None, can_serve: true, arrival: Arrival::Alone }
+        Self {
+            resource,
+            op,
+            awaits: None,
+            manner: None,
+            timed: false,
+            can_serve: true,
+            arrival: Arrival::Alone,
+        }
     }
 }
 
@@ -70,11 +82,18 @@ pub(super) struct Wait<'a> {
     pub(super) awaits: Option<Activation>,
     /// Jobs queued at this task can still be run.
     pub(super) serves: bool,
+    /// Ends it, if it is on behalf of a run.
+    pub(super) cancel: Option<Arc<Cancel>>,
     /// Nothing; loom checks the looks of others against the end of this record.
     alive: UnsafeCell<()>,
 }
 
 impl Wait<'_> {
+    /// Whether the run on whose behalf this is has been cancelled.
+    fn is_cancelled(&self) -> Option<Cancelled> {
+        self.cancel.as_ref()?.refused()
+    }
+
     /// Another task looks at this record.
     pub(super) fn seen(&self) {
         self.alive.with(|_| ());
@@ -87,12 +106,13 @@ impl Drop for Wait<'_> {
     }
 }
 
-/// Waits: `then` hands over and blocks, if the wait closes no cycle.
+/// Waits: `then` hands over and blocks, if the wait closes no cycle and is still wanted.
 ///
 /// # Errors
 ///
-/// The [`Deadlock`] that the wait would complete, before `then` is called; and whatever `then` returns.
-pub(crate) fn door<R, E: From<Deadlock>>(
+/// The [`Deadlock`] that the wait would complete, or that its run was cancelled, before `then` is called; and
+/// whatever `then` returns.
+pub(crate) fn door<R, E: From<WaitError>>(
     request: Request<'_>,
     then: impl FnOnce(&Inside<'_>) -> Result<R, E>,
 ) -> Result<R, E> {
@@ -102,19 +122,20 @@ pub(crate) fn door<R, E: From<Deadlock>>(
         Arrival::Made => {}
     }
     if scheduler::is_ending() {
-        return Err(Deadlock::ended().into());
+        return Err(WaitError::from(Cancelled::ended()).into());
     }
     let me = task::current();
     let manner = request.manner.unwrap_or(me.manner.get());
     let serves = manner == Manner::Serving && request.can_serve;
-    let server = me.server.borrow().clone().filter(|_| serves);
+    let server = if serves { me.server.borrow().clone() } else { None };
     let wait = Wait {
         resource: request.resource,
         op: request.op,
         during: me.scopes.borrow().last().map(|scope| scope.op),
-        judged: manner != Manner::Unjudged,
+        judged: manner != Manner::Unjudged && !request.timed,
         awaits: request.awaits,
         serves: server.is_some(),
+        cancel: me.behalf.cancel(),
         alive: UnsafeCell::new(()),
     };
     // Declared after the wait, so that on every way out the edge is gone before the record is.
@@ -125,10 +146,14 @@ pub(crate) fn door<R, E: From<Deadlock>>(
 }
 
 /// Publish, fence, look.
-fn enter(me: &Local, wait: &Wait<'_>) -> Result<(), Deadlock> {
+fn enter(me: &Local, wait: &Wait<'_>) -> Result<(), WaitError> {
     registry::publish(&me.record, wait);
     if !seeded(Bug::NoFence) {
         fence(Ordering::SeqCst);
+    }
+    if let Some(cancelled) = wait.is_cancelled() {
+        registry::withdraw(&me.record);
+        return Err(cancelled.into());
     }
     // The provider of one's own wait can be asked without a look, and nearly always it runs.
     let live = wait.resource.provider().is_none_or(|provider| !registry::seems_to_wait(provider));
@@ -151,7 +176,7 @@ fn enter(me: &Local, wait: &Wait<'_>) -> Result<(), Deadlock> {
         None => Ok(()),
         Some(deadlock) => {
             deadlock::announce(&deadlock);
-            Err(deadlock)
+            Err(deadlock.into())
         }
     }
 }
@@ -228,6 +253,9 @@ pub(crate) trait Awaited {
     /// What was waited for, if it is there; if not, `waiter` is unparked when it is worth another try.
     fn poll(&self, waiter: TaskId) -> Option<Self::Value>;
 
+    /// Whether it is worth another try.
+    fn is_ready(&self) -> bool;
+
     /// What the others touch when it comes.
     fn object(&self) -> Object;
 }
@@ -237,26 +265,13 @@ impl Inside<'_> {
     ///
     /// # Errors
     ///
-    /// After a served job the task waits anew, and that wait may close a cycle.
-    pub(crate) fn until<A: Awaited>(&self, awaited: &A) -> Result<A::Value, Deadlock> {
-        let server = self.server.as_deref();
-        if let Some(server) = server {
-            // What it does depends on whether its wait is over or a job comes first: it looks in a step.
-            awaited.object().observe_with(server.object());
-            awaited.object().step(self.wait.op, Kind::Look);
-        }
-        loop {
-            if let Some(value) = awaited.poll(self.me.id) {
-                return Ok(value);
-            }
-            match server.filter(|server| server.has_job(&self.me.awaited.borrow())) {
-                Some(server) => self.serve(server, awaited)?,
-                None => self.me.park()?,
-            }
-        }
+    /// The run on whose behalf the task waits was cancelled. And after a served job the task waits anew, and
+    /// that wait may close a cycle.
+    pub(crate) fn until<A: Awaited>(&self, awaited: &A) -> Result<A::Value, WaitError> {
+        self.wait(awaited, None).map(|value| value.expect("a wait without a limit ends with its value"))
     }
 
-    /// As [`until`](Self::until), for at most this long, or until it ends for no reason, and without serving;
+    /// As [`until`](Self::until), for at most this long, or, if no time is given, until it ends for no reason;
     /// `None` if it was not there by then.
     ///
     /// Inside an exploration the time is up at any moment (then the wait is a look, and comes before or after
@@ -264,34 +279,84 @@ impl Inside<'_> {
     ///
     /// # Errors
     ///
-    /// Inside an exploration, if the execution comes to its end.
+    /// As `until`.
     pub(crate) fn until_timeout<A: Awaited>(
         &self,
         awaited: &A,
         line: Object,
         timeout: Option<Duration>,
-    ) -> Result<Option<A::Value>, Deadlock> {
-        let Some(timeout) = timeout.filter(|_| scheduler::timeouts_any_time() != Some(true)) else {
-            awaited.object().observe_with(line);
-            awaited.object().arrive(self.wait.op, Kind::Look, self.wait.resource)?;
-            return Ok(awaited.poll(self.me.id));
-        };
-        let deadline = Instant::now().checked_add(timeout);
+    ) -> Result<Option<A::Value>, WaitError> {
+        self.wait(awaited, Some(Limit { line, timeout }))
+    }
+
+    /// Blocks until `awaited` is there, which somebody is about to give, whatever has been cancelled.
+    ///
+    /// # Errors
+    ///
+    /// Inside an exploration, if the execution comes to its end.
+    pub(crate) fn surely<A: Awaited>(&self, awaited: &A) -> Result<A::Value, WaitError> {
+        loop {
+            if let Some(value) = awaited.poll(self.me.id) {
+                return Ok(value);
+            }
+            self.me.park()?;
+        }
+    }
+
+    fn wait<A: Awaited>(&self, awaited: &A, limit: Option<Limit>) -> Result<Option<A::Value>, WaitError> {
+        let server = self.server.as_deref();
+        awaited.object().is_waited_for();
+        let is_look = limit.as_ref().is_some_and(Limit::is_look);
+        if let Some(limit) = &limit
+            && is_look
+        {
+            awaited.object().observe_with(limit.line);
+        }
+        if let Some(server) = server {
+            // What it does depends on whether its wait is over or a job comes first: it looks in a step.
+            awaited.object().observe_with(server.object());
+        }
+        match is_look {
+            true => awaited.object().arrive(self.wait.op, Kind::Look, self.wait.resource)?,
+            false if server.is_some() => awaited.object().step(self.wait.op, Kind::Look),
+            false => {}
+        }
+        let timeout = limit.and_then(|limit| limit.timeout);
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             if let Some(value) = awaited.poll(self.me.id) {
                 return Ok(Some(value));
             }
-            if self.me.park_until(deadline, timeout)? {
-                return Ok(awaited.poll(self.me.id));
+            if let Some(cancelled) = self.wait.is_cancelled() {
+                registry::withdraw(&self.me.record);
+                return Err(cancelled.into());
+            }
+            if let Some(server) = server.filter(|server| server.has_job(&self.me.awaited.borrow())) {
+                self.serve(server, awaited)?;
+            } else if is_look {
+                return Ok(None);
+            } else if server.is_none() && self.me.patience.pays(|| self.partner(), || awaited.is_ready()) {
+                // Another try.
+            } else if let Some(timeout) = timeout {
+                if self.me.park_until(deadline, timeout)? {
+                    return Ok(awaited.poll(self.me.id));
+                }
+            } else {
+                self.me.park()?;
             }
         }
+    }
+
+    /// On which processor whoever can end the wait was seen last.
+    fn partner(&self) -> u32 {
+        self.wait.resource.provider().map_or(u32::MAX, task::processor_of)
     }
 
     /// Runs a job in the middle of this wait. Only the innermost wait of a task is an edge.
     ///
     /// The edge goes before the job is taken: a look that still met it would take this job for one that has
     /// begun and waits below, and the news that it is needed for a deadlock.
-    fn serve<A: Awaited>(&self, server: &dyn Server, awaited: &A) -> Result<(), Deadlock> {
+    fn serve<A: Awaited>(&self, server: &dyn Server, awaited: &A) -> Result<(), WaitError> {
         if !seeded(Bug::ServeBehindEdge) {
             registry::withdraw(&self.me.record);
         }
@@ -300,6 +365,24 @@ impl Inside<'_> {
         server.run_job(&activations);
         awaited.object().arrive(self.wait.op, Kind::Look, self.wait.resource)?;
         enter(self.me, self.wait)
+    }
+}
+
+/// When a wait ends without what was waited for.
+struct Limit {
+    /// What whoever leaves stood in.
+    line: Object,
+    /// After this long; for no reason, if there is none.
+    timeout: Option<Duration>,
+}
+
+impl Limit {
+    /// Whether the wait ends at any moment, so that it is a look at what is there.
+    fn is_look(&self) -> bool {
+        match (self.timeout, scheduler::timeouts_any_time()) {
+            (None, _) | (_, Some(true)) => true,
+            (Some(_), _) => false,
+        }
     }
 }
 

@@ -4,10 +4,15 @@
 //! that led to it. An owner that serves while it waits takes from its queue the jobs whose lineage holds what
 //! it waits for. (The same idea as the `JoinableTask` chain of .NET's JoinableTaskFactory.)
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use super::cancel::Cancel;
+use super::task;
 
 /// A run or a call in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,18 +39,42 @@ impl Activation {
     }
 }
 
-/// A chain of activations, the innermost first. Cloning shares it, and a chain of one costs no allocation.
+/// On whose behalf something is done: the chain of runs and calls in progress that led to it.
+///
+/// Calls, posts, runs and [`thread::spawn`](crate::thread::spawn) hand it on by themselves. Where work goes to a
+/// thread of somebody else's (a pool, an executor), take [`current`](Self::current) along and
+/// [`enter`](Self::enter) it there: so an owner that serves while it waits knows that the work is part of what it
+/// waits for, and a cancelled run reaches it.
+///
+/// ```
+/// use impasse::Lineage;
+/// let lineage = Lineage::current();
+/// std::thread::spawn(move || lineage.enter(|| { /* acts on behalf of whoever made it */ })).join().unwrap();
+/// ```
 #[derive(Clone, Default)]
-pub(crate) struct Lineage {
+pub struct Lineage {
     innermost: Option<Activation>,
     outer: Option<Arc<Self>>,
+    /// Of the innermost run.
+    cancel: Option<Arc<Cancel>>,
 }
 
 impl Lineage {
-    /// This chain with one activation more.
-    pub(crate) fn with(&self, activation: Activation) -> Self {
-        let outer = self.innermost.map(|_| Arc::new(self.clone()));
-        Self { innermost: Some(activation), outer }
+    /// That of the calling task.
+    #[must_use]
+    pub fn current() -> Self {
+        task::current().behalf.lineage.borrow().clone()
+    }
+
+    /// Does `body` on this behalf. A call from inside of it onto an owner is queued, even if a job of that owner
+    /// is what the lineage comes from.
+    pub fn enter<R>(&self, body: impl FnOnce() -> R) -> R {
+        task::current().behalf.during(self.clone(), None, body)
+    }
+
+    /// A future that is polled on this behalf, by whichever thread polls it.
+    pub fn follow<F: Future>(&self, future: F) -> Following<F> {
+        Following { lineage: self.clone(), future: Box::pin(future) }
     }
 
     /// Whether one of these activations is in the chain.
@@ -65,6 +94,74 @@ impl fmt::Debug for Lineage {
     }
 }
 
+/// A future with a lineage. See [`Lineage::follow`].
+#[derive(Debug)]
+pub struct Following<F> {
+    lineage: Lineage,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Following<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { lineage, future } = self.get_mut();
+        lineage.enter(|| future.as_mut().poll(context))
+    }
+}
+
+/// On whose behalf a task acts now. What is handed on is made once, however often it is.
+#[derive(Default)]
+pub(crate) struct Behalf {
+    lineage: RefCell<Lineage>,
+    shared: RefCell<Option<Arc<Lineage>>>,
+}
+
+impl Behalf {
+    /// The lineage as jobs and threads get it; none if nothing led here.
+    pub(crate) fn shared(&self) -> Option<Arc<Lineage>> {
+        let lineage = self.lineage.borrow();
+        lineage.innermost?;
+        Some(self.shared.borrow_mut().get_or_insert_with(|| Arc::new(lineage.clone())).clone())
+    }
+
+    /// The chain with one more activation: a call's, or that of a run, which can be cancelled.
+    pub(crate) fn with(&self, activation: Activation, cancel: Option<Arc<Cancel>>) -> Lineage {
+        let cancel = cancel.or_else(|| self.cancel());
+        Lineage { innermost: Some(activation), outer: self.shared(), cancel }
+    }
+
+    /// Of the innermost run that the task acts on behalf of.
+    pub(crate) fn cancel(&self) -> Option<Arc<Cancel>> {
+        self.lineage.borrow().cancel.clone()
+    }
+
+    /// From now on the task acts on this behalf.
+    pub(crate) fn set(&self, lineage: Lineage) {
+        self.lineage.replace(lineage);
+        self.shared.replace(None);
+    }
+
+    /// Does `body` on behalf of `lineage`, which may be there in the form in which it is handed on.
+    pub(crate) fn during<R>(
+        &self,
+        lineage: Lineage,
+        shared: Option<Arc<Lineage>>,
+        body: impl FnOnce() -> R,
+    ) -> R {
+        /// Puts things back, on unwinding too.
+        struct Restore<'a>(&'a Behalf, Lineage, Option<Arc<Lineage>>);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.lineage.swap(&RefCell::new(std::mem::take(&mut self.1)));
+                self.0.shared.swap(&RefCell::new(self.2.take()));
+            }
+        }
+        let _restore = Restore(self, self.lineage.replace(lineage), self.shared.replace(shared));
+        body()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,7 +169,9 @@ mod tests {
     #[test]
     fn a_lineage_descends_from_each_activation_in_it_and_from_no_other() {
         let [run, call, other] = std::array::from_fn(|_| Activation::begin());
-        let lineage = Lineage::default().with(run).with(call);
+        let behalf = Behalf::default();
+        behalf.set(behalf.with(run, None));
+        let lineage = behalf.with(call, None);
         assert!(lineage.descends_from(&[run]));
         assert!(lineage.descends_from(&[other, call]));
         assert!(!lineage.descends_from(&[other]));

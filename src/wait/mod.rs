@@ -17,27 +17,36 @@
 // loom's thread locals have no `const` form.
 #![allow(clippy::missing_const_for_thread_local)]
 
+mod cancel;
+mod clock;
 mod deadlock;
 mod door;
 pub mod graph;
 mod lineage;
 pub(crate) mod op;
+mod patience;
 mod registry;
 mod resource;
 mod scheduler;
 mod task;
 
+pub use cancel::{Cancelled, WaitError};
 pub use deadlock::{Deadlock, Hop, on_deadlock};
+pub use lineage::{Following, Lineage};
+pub(crate) use op::At;
 pub use op::{IntoOp, Op, Site};
+pub(crate) use registry::waiting_of;
 pub use registry::{Waiting, waiting_tasks};
 
+pub(crate) use cancel::{Cancel, Standing};
+pub(crate) use clock::now;
 pub(crate) use door::{Arrival, Awaited, Inside, Request, door};
-pub(crate) use lineage::{Activation, Lineage};
+pub(crate) use lineage::Activation;
 pub(crate) use resource::Resource;
 pub(crate) use scheduler::{
     Access, Kind, Object, Stamp, StampCell, is_explored, wakes_spuriously, yield_now,
 };
-pub(crate) use task::{Local, Manner, Scope, Server, Task, TaskId, Thread, current};
+pub(crate) use task::{Called, Local, Manner, Scope, Server, Task, TaskId, Thread, WhereItRuns, current};
 
 /// What the explorer needs of this room.
 #[cfg(feature = "explore")]

@@ -24,6 +24,7 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering as Std;
 
+use super::cancel::Cancel;
 use super::door::Wait;
 use super::graph::WaitFor;
 use super::op::Op;
@@ -141,6 +142,20 @@ pub(super) fn take_back(record: &TaskRecord) {
 pub(super) fn withdraw(record: &TaskRecord) {
     let _verdict = REGISTRY.verdict.lock();
     record.waiting.store(std::ptr::null_mut(), Ordering::Release);
+}
+
+/// Wakes all who are seen to wait on behalf of a run that has just been cancelled: they find that out by
+/// themselves, and leave.
+pub(super) fn interrupt(cancelled: &Cancel) {
+    look(|look| {
+        for index in 0..REGISTRY.tasks.used() {
+            let record = REGISTRY.tasks.at(index);
+            let waits = look.wait_of(&record).and_then(|wait| wait.cancel.as_ref());
+            if waits.is_some_and(|cancel| cancel.is_part_of(cancelled)) {
+                TaskId::new(index, record.generation.load(Std::Relaxed)).unpark();
+            }
+        }
+    });
 }
 
 /// Whether the task is seen to wait. Only a hint, outside of a look.
@@ -266,6 +281,11 @@ pub fn waiting_tasks() -> Vec<Waiting> {
             })
             .collect()
     })
+}
+
+/// The wait that a task is in.
+pub(crate) fn waiting_of(task: TaskId) -> Option<Waiting> {
+    look(|look| look.describe(&*record(task)?, task))
 }
 
 /// The same of these tasks only, each with its number.

@@ -19,10 +19,11 @@ use std::cell::Cell;
 
 use std::time::Duration;
 
+use super::cancel::{Cancelled, WaitError};
 use super::deadlock::Deadlock;
 use super::op::Op;
 use super::resource::Resource;
-use super::task::TaskId;
+use super::task::{self, TaskId};
 
 /// What a step does to an object. Which of them depend on each other is the explorer's matter: see the table in
 /// `src/explore/dependence.rs`.
@@ -31,14 +32,24 @@ use super::task::TaskId;
 pub(crate) enum Kind {
     /// A job goes to the end of a mailbox, if it is not closed.
     Post,
+    /// The same, if there is room.
+    TryPost,
     /// A promised job goes to the end of a mailbox, closed or not.
     Keep,
     /// A job is promised to a mailbox, if it is not closed.
     Owe,
     /// A mailbox accepts nothing more.
     Close,
+    /// The same, and what it holds is refused.
+    CloseNow,
     /// Whether a mailbox is closed.
     IsClosed,
+    /// How many jobs a mailbox holds.
+    Len,
+    /// Waits until a mailbox has nothing to do.
+    Idle,
+    /// The owner takes its next job, or finds none.
+    Take,
     /// An item goes into a queue, or to whoever waits longest for one.
     Push,
     /// Takes an item of a queue, or a place among those who wait for one.
@@ -51,6 +62,8 @@ pub(crate) enum Kind {
     TryLock,
     /// Gives a lock to whoever waits longest, or back.
     Unlock,
+    /// The waits on behalf of a run are ended.
+    Cancel,
     /// A value arrives.
     Settle,
     /// Somebody looks whether a value has arrived, and does something else if not.
@@ -93,8 +106,13 @@ pub(crate) trait Scheduler {
     /// Somebody can see when something happens to this object: from now on, steps on it that would not have been
     /// one are; and if it looks at another object by the same look (0 if not), they are steps on that one.
     fn observe(&self, object: u64, with: u64);
+    /// A wait at `object` is ended by what happens to `cancel`, if anything does: then they are one object from now
+    /// on. Says whether anything does.
+    fn is_ended_by(&self, cancel: u64, object: u64) -> bool;
     /// Blocks the calling task until it is unparked.
     fn park(&self);
+    /// The time since the execution began.
+    fn now(&self) -> Duration;
     /// Whether a timed wait may end by time at any moment, or only when nothing else can happen.
     fn timeouts_any_time(&self) -> bool;
     /// Whether a wait for a condition may end for no reason.
@@ -114,10 +132,6 @@ pub(crate) trait Scheduler {
     fn stamp(&self, earlier: u32) -> u32;
     /// All that has happened for the calling task from now on.
     fn witness(&self, stamp: u32);
-    /// The calling task waits, behind all others, until the object is handed to it.
-    fn line_up(&self, object: u64, task: TaskId);
-    /// The task that has waited longest for the object, which now need not wait any more.
-    fn next_in_line(&self, object: u64) -> Option<TaskId>;
     /// The calling task's step would have completed a cycle of these tasks' waits.
     fn closes(&self, cycle: &mut dyn Iterator<Item = TaskId>);
     /// The calling task's step gave this owner, which serves, work that it did not have.
@@ -173,7 +187,30 @@ pub(crate) fn is_ending() -> bool {
 
 /// Takes a step.
 pub(crate) fn step(op: Op, access: Option<Access>, towards: Option<&dyn Resource>) {
-    ask(|scheduler| scheduler.step(&Step { op, access, towards }));
+    ask(|scheduler| {
+        let access = match towards {
+            Some(_) => ended_by_cancel(scheduler, access),
+            None => access,
+        };
+        scheduler.step(&Step { op, access, towards });
+    });
+}
+
+/// A wait on behalf of a run that somebody cancels touches what the cancelling touches.
+#[cfg_attr(not(feature = "explore"), allow(unused))]
+fn ended_by_cancel(scheduler: &dyn Scheduler, mut access: Option<Access>) -> Option<Access> {
+    for cancel in task::current().behalf.cancel().iter().flat_map(|cancel| cancel.all()) {
+        let cancel = cancel.object.name();
+        if scheduler.is_ended_by(cancel, access.map_or(cancel, |access| access.object)) {
+            access = access.or(Some(Access { object: cancel, kind: Kind::Look }));
+        }
+    }
+    access
+}
+
+/// The time since the execution began; none outside of an exploration.
+pub(crate) fn virtual_now() -> Option<Duration> {
+    ask(|scheduler| scheduler.now())
 }
 
 /// Blocks the calling task, if it is a coroutine.
@@ -265,19 +302,18 @@ impl Object {
     /// # Errors
     ///
     /// The execution comes to its end.
-    pub(crate) fn arrive(self, op: Op, kind: Kind, towards: &dyn Resource) -> Result<(), Deadlock> {
+    pub(crate) fn arrive(self, op: Op, kind: Kind, towards: &dyn Resource) -> Result<(), WaitError> {
         step(op, Some(self.access(kind)), Some(towards));
-        if is_ending() { Err(Deadlock::ended()) } else { Ok(()) }
+        if is_ending() { Err(Cancelled::ended().into()) } else { Ok(()) }
     }
 
-    /// Puts the calling task behind all who wait to be handed this.
-    pub(crate) fn line_up(self, task: TaskId) {
-        ask(|scheduler| scheduler.line_up(self.name(), task));
-    }
-
-    /// To whom this is to be handed next. Nobody lines up outside of an exploration.
-    pub(crate) fn next_in_line(self) -> Option<TaskId> {
-        ask(|scheduler| scheduler.next_in_line(self.name())).flatten()
+    /// What the calling task waits for is part of what ends the wait: see [`Scheduler::is_ended_by`].
+    pub(super) fn is_waited_for(self) {
+        ask(|scheduler| {
+            for cancel in task::current().behalf.cancel().iter().flat_map(|cancel| cancel.all()) {
+                scheduler.is_ended_by(cancel.object.name(), self.name());
+            }
+        });
     }
 
     /// The calling task can tell the order of what it does next from that of others: from now on, steps on

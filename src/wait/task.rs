@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::deadlock::Deadlock;
-use super::lineage::{Activation, Lineage};
+use super::cancel::Cancelled;
+use super::lineage::{Activation, Behalf, Lineage};
 use super::op::Op;
+use super::patience::Patience;
 use super::registry;
 use super::scheduler::{self, Object};
 use crate::platform::{self, AtThreadExit, Parker, atomic};
@@ -97,6 +98,8 @@ pub(super) struct TaskRecord {
     /// The wait that this task is in: a pointer to a [`Wait`](super::door::Wait) on its stack, or null.
     pub(super) waiting: atomic::AtomicPtr<()>,
     pub(super) parker: Parker,
+    /// The processor on which the task was seen last: a hint for whoever waits for it.
+    pub(super) processor: AtomicU32,
 }
 
 impl Default for TaskRecord {
@@ -106,6 +109,7 @@ impl Default for TaskRecord {
             called: std::sync::Mutex::new(None),
             waiting: atomic::AtomicPtr::new(std::ptr::null_mut()),
             parker: Parker::default(),
+            processor: AtomicU32::new(u32::MAX),
         }
     }
 }
@@ -149,7 +153,7 @@ pub(crate) struct Local {
     pub(crate) id: TaskId,
     pub(super) record: platform::Record<TaskRecord>,
     /// On whose behalf the task acts now.
-    pub(crate) lineage: RefCell<Lineage>,
+    pub(crate) behalf: Behalf,
     /// What the task is in the middle of, the innermost last.
     pub(crate) scopes: RefCell<Vec<Scope>>,
     /// The activations that the waits on this task's stack wait for.
@@ -158,6 +162,7 @@ pub(crate) struct Local {
     pub(crate) server: RefCell<Option<Rc<dyn Server>>>,
     /// How the task waits, where nothing else is said.
     pub(crate) manner: Cell<Manner>,
+    pub(crate) patience: Patience,
     _retire: AtThreadExit,
 }
 
@@ -167,11 +172,12 @@ impl Local {
         Self {
             id,
             record,
-            lineage: RefCell::default(),
+            behalf: Behalf::default(),
             scopes: RefCell::default(),
             awaited: RefCell::default(),
             server: RefCell::default(),
             manner: Cell::new(Manner::Judged),
+            patience: Patience::default(),
             _retire: AtThreadExit(retire, id.word()),
         }
     }
@@ -181,13 +187,23 @@ impl Local {
     /// # Errors
     ///
     /// Inside an exploration, if the execution comes to its end.
-    pub(crate) fn park(&self) -> Result<(), Deadlock> {
+    pub(crate) fn park(&self) -> Result<(), Cancelled> {
         if !scheduler::park() {
             self.record.parker.park();
+            self.seen_here();
         } else if scheduler::is_ending() {
-            return Err(Deadlock::ended());
+            return Err(Cancelled::ended());
         }
         Ok(())
+    }
+
+    /// Notes on which processor the task runs.
+    pub(crate) fn seen_here(&self) {
+        if let Some(here) = platform::processor()
+            && self.record.processor.load(Ordering::Relaxed) != here
+        {
+            self.record.processor.store(here, Ordering::Relaxed);
+        }
     }
 
     /// As [`park`](Self::park), until this moment at most (never, if there is none); inside an exploration for
@@ -196,9 +212,9 @@ impl Local {
     /// # Errors
     ///
     /// As `park`.
-    pub(super) fn park_until(&self, deadline: Option<Instant>, timeout: Duration) -> Result<bool, Deadlock> {
+    pub(super) fn park_until(&self, deadline: Option<Instant>, timeout: Duration) -> Result<bool, Cancelled> {
         match scheduler::park_timeout(timeout) {
-            Some(_) if scheduler::is_ending() => Err(Deadlock::ended()),
+            Some(_) if scheduler::is_ending() => Err(Cancelled::ended()),
             Some(is_up) => Ok(is_up),
             None => Ok(match deadline {
                 Some(deadline) => self.record.parker.park_until(deadline),
@@ -211,19 +227,34 @@ impl Local {
     }
 
     /// Runs `body` on behalf of `lineage`, inside `scope`.
-    pub(crate) fn within<R>(&self, scope: Scope, lineage: Lineage, body: impl FnOnce() -> R) -> R {
+    pub(crate) fn within<R>(
+        &self,
+        scope: Scope,
+        lineage: Lineage,
+        shared: Option<Arc<Lineage>>,
+        body: impl FnOnce() -> R,
+    ) -> R {
+        self.behalf.during(lineage, shared, || self.inside(scope, body))
+    }
+
+    /// Runs `body` inside `scope`, on whose behalf the task acts anyway.
+    pub(crate) fn inside<R>(&self, scope: Scope, body: impl FnOnce() -> R) -> R {
         /// Puts things back, on unwinding too.
-        struct Restore<'a>(&'a Local, Lineage);
+        struct Restore<'a>(&'a Local);
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
                 self.0.scopes.borrow_mut().pop();
-                self.0.lineage.swap(&RefCell::new(std::mem::take(&mut self.1)));
             }
         }
         self.scopes.borrow_mut().push(scope);
-        let _restore = Restore(self, self.lineage.replace(lineage));
+        let _restore = Restore(self);
         body()
     }
+}
+
+/// On which processor a task was seen last, as far as it is known.
+pub(crate) fn processor_of(id: TaskId) -> u32 {
+    registry::record(id).map_or(u32::MAX, |record| record.processor.load(Ordering::Relaxed))
 }
 
 fn retire(word: u64) {
@@ -261,6 +292,25 @@ impl Task {
         }
     }
 
+    /// Starts this task on a thread that nobody joins, or as a coroutine of an explorer.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread; `body` was dropped.
+    pub(crate) fn start_somewhere(
+        self,
+        place: WhereItRuns<'_>,
+        body: impl FnOnce(&Rc<Local>) + Send + 'static,
+    ) -> std::io::Result<()> {
+        match scheduler::spawn(self.id(), move || self.run(|me| body(me))) {
+            Ok(()) => Ok(()),
+            Err(run) => match place {
+                WhereItRuns::ThreadOfOurs => platform::spawn_again(Box::new(run)),
+                WhereItRuns::Given(spawner) => spawner(Box::new(run)),
+            },
+        }
+    }
+
     /// Makes the calling thread this task for as long as `body` runs.
     pub(crate) fn run<R>(mut self, body: impl FnOnce(&Rc<Local>) -> R) -> R {
         let local = Rc::new(Local::new(self.0.take().expect("a task runs once")));
@@ -286,6 +336,14 @@ impl Drop for Task {
             registry::retire(id);
         }
     }
+}
+
+/// On which thread a task runs that nobody joins.
+pub(crate) enum WhereItRuns<'a> {
+    /// One of ours, which may have run another before.
+    ThreadOfOurs,
+    /// One that this finds.
+    Given(&'a (dyn Fn(Box<dyn FnOnce() + Send>) -> std::io::Result<()> + Send + Sync)),
 }
 
 /// A thread that was started for a task. Dropped, it is left to itself.

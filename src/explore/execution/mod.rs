@@ -25,7 +25,6 @@ mod view;
 mod visible;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -111,7 +110,6 @@ pub(in crate::explore) struct Execution {
     /// The coroutine that is the task of a record, and the task's number.
     by_record: RefCell<Vec<(u64, u8)>>,
     stamps: RefCell<Vec<Clock>>,
-    lines: RefCell<HashMap<u64, VecDeque<TaskId>>>,
     stacks: RefCell<Vec<DefaultStack>>,
     /// The newest of the tasks that can run; the others are linked to it.
     ready: Cell<u8>,
@@ -167,7 +165,6 @@ impl Execution {
             numbers: RefCell::default(),
             by_record: RefCell::default(),
             stamps: RefCell::default(),
-            lines: RefCell::default(),
             stacks: RefCell::default(),
             ready: Cell::new(NOBODY),
             at_step: Cell::new(0),
@@ -241,7 +238,6 @@ impl Execution {
         let mut stamps = self.stamps.borrow_mut();
         stamps.clear();
         stamps.push(Clock::ZERO);
-        self.lines.borrow_mut().clear();
         self.ready.set(NOBODY);
         self.at_step.set(0);
         self.events.set(0);

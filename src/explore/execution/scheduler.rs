@@ -54,9 +54,31 @@ impl Scheduler for Execution {
         let object = self.local(object);
         let with = if with == 0 { 0 } else { self.local(with) };
         let known = self.look_up(object, self.current.get());
-        if !known.observed || known.with < with {
-            self.names.observe(object, with);
+        if !known.observed {
+            self.names.observe(object);
         }
+        if with != 0 && with != object {
+            self.names.join(object, with);
+        }
+    }
+
+    fn is_ended_by(&self, cancel: u64, object: u64) -> bool {
+        if self.ending.get() {
+            return false;
+        }
+        let (cancel, object) = (self.local(cancel), self.local(object));
+        let is_cancelled = self.look_up(cancel, self.current.get()).observed;
+        if is_cancelled && cancel != object {
+            if !self.look_up(object, self.current.get()).observed {
+                self.names.observe(object);
+            }
+            self.names.join(object, cancel);
+        }
+        is_cancelled
+    }
+
+    fn now(&self) -> Duration {
+        self.now.get()
     }
 
     fn park(&self) {
@@ -143,21 +165,6 @@ impl Scheduler for Execution {
         if stamp != 0 {
             self.me().learn(&self.stamps.borrow()[stamp as usize]);
         }
-    }
-
-    fn line_up(&self, object: u64, task: TaskId) {
-        let mut lines = self.lines.borrow_mut();
-        let line = lines.entry(object).or_default();
-        if !line.contains(&task) {
-            line.push_back(task);
-        }
-    }
-
-    fn next_in_line(&self, object: u64) -> Option<TaskId> {
-        if self.lines.borrow().is_empty() || self.ending.get() {
-            return None;
-        }
-        self.lines.borrow_mut().get_mut(&object)?.pop_front()
     }
 
     fn closes(&self, cycle: &mut dyn Iterator<Item = TaskId>) {

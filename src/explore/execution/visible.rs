@@ -14,24 +14,22 @@ impl Execution {
     pub(super) fn visible(&self, me: u8, access: Access) -> Touch {
         let object = self.local(access.object);
         let known = self.look_up(object, me);
+        // Two objects that are one have two who touch them.
+        let shared = known.shared || known.with != 0;
         let visible = match access.kind {
-            Kind::Settle => known.observed,
-            Kind::Look => true,
-            Kind::Unlock => known.observed && known.shared,
-            _ => known.shared,
+            Kind::Settle | Kind::Look | Kind::Cancel => known.observed,
+            Kind::Unlock | Kind::Take => known.observed && shared,
+            _ => shared,
         };
-        if !matches!(access.kind, Kind::Settle | Kind::Look) && !known.shared && known.first != me + 1 {
+        if !matches!(access.kind, Kind::Settle | Kind::Look) && !shared && known.first != me + 1 {
             self.names.share(object);
         }
-        let object = match (access.kind, known.with) {
-            (Kind::Settle | Kind::Look, with) if with != 0 => {
-                // Whoever touches that one races with this look, even if nobody else does.
-                if !self.look_up(with, me).shared {
-                    self.names.share(with);
-                }
+        let object = match known.with {
+            0 => object,
+            with => {
+                self.look_up(with, me);
                 with
             }
-            _ => object,
         };
         if visible { Touch { object, kind: access.kind } } else { Touch::NOTHING }
     }

@@ -41,9 +41,17 @@ pub(super) struct Seen {
 fn related(a: Kind, b: Kind) -> bool {
     use Kind::*;
     let either = |x: Kind, others: &[Kind]| a == x && others.contains(&b) || b == x && others.contains(&a);
-    either(Post, &[Post, Keep, Close])
+    let any = |x: Kind| a == x || b == x;
+    any(Cancel)
+        || any(Take) && a != b && !any(Owe) && !any(IsClosed)
+        || either(Post, &[Post, Keep, Close, TryPost, CloseNow])
+        || either(TryPost, &[TryPost, Keep, Close, CloseNow])
         || either(Keep, &[Keep])
         || either(Close, &[Close, Owe, IsClosed])
+        || either(CloseNow, &[CloseNow, Close, Owe, IsClosed, Keep])
+        || either(Len, &[Post, TryPost, Keep, CloseNow])
+        || either(Idle, &[Post, TryPost, Keep, CloseNow])
+        || either(Settle, &[TryPost])
         || either(Push, &[Push])
         || either(Pop, &[Pop])
         || either(TryPop, &[Push, Pop, TryPop])

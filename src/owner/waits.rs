@@ -1,0 +1,85 @@
+//! What others wait for at an owner, as the graph and the reports see it.
+
+use super::job::Errand;
+use super::shared::Shared;
+use crate::owner::error::Panicked;
+use crate::sync::Reader;
+use crate::wait::{Activation, Op, Resource, TaskId};
+
+/// The reply that a caller waits for.
+pub(super) struct ReplyTo<'a, T, R, F> {
+    pub(super) reply: &'a Reader<Result<R, Panicked>, Errand<F>>,
+    pub(super) owner: &'a Shared<T>,
+}
+
+impl<T, R: Send, F: Send> Resource for ReplyTo<'_, T, R, F> {
+    fn provider(&self) -> Option<TaskId> {
+        self.reply.provider()
+    }
+
+    fn name(&self) -> String {
+        format!("a job on owner `{}`", self.owner.name)
+    }
+
+    fn remark(&self, provider_is_in: Op) -> Option<String> {
+        Some(format!("the job would be queued behind the one that waits ({})", provider_is_in.label))
+    }
+
+    fn is_served(&self, awaited: Option<Activation>) -> bool {
+        let errand = &self.reply.0.extra;
+        let belongs = awaited.is_some_and(|awaited| errand.lineage.descends_from(&[awaited]));
+        belongs && !errand.ticket.has_begun()
+    }
+
+    fn hand_over(&self) -> bool {
+        self.owner.mailbox.need(&self.reply.0.extra.ticket)
+    }
+}
+
+/// Room in the queue.
+pub(super) struct RoomIn<'a, T>(pub(super) &'a Shared<T>);
+
+impl<T> Resource for RoomIn<'_, T> {
+    fn provider(&self) -> Option<TaskId> {
+        (!self.0.mailbox.has_room()).then_some(self.0.task)
+    }
+
+    fn name(&self) -> String {
+        format!("room in the queue of owner `{}`", self.0.name)
+    }
+
+    /// An owner that serves makes room by serving.
+    fn is_served(&self, awaited: Option<Activation>) -> bool {
+        awaited.is_some_and(|awaited| self.0.mailbox.holds_one_of(awaited))
+    }
+
+    fn remark(&self, provider_is_in: Op) -> Option<String> {
+        Some(format!("the owner takes no job before it is through with `{}`", provider_is_in.label))
+    }
+}
+
+/// That the owner has nothing to do.
+pub(super) struct Idle<'a, T>(pub(super) &'a Shared<T>);
+
+impl<T> Resource for Idle<'_, T> {
+    fn provider(&self) -> Option<TaskId> {
+        (!self.0.mailbox.is_idle()).then_some(self.0.task)
+    }
+
+    fn name(&self) -> String {
+        format!("owner `{}` to have nothing to do", self.0.name)
+    }
+}
+
+/// The end of the owner.
+pub(super) struct End<'a, T>(pub(super) &'a Shared<T>);
+
+impl<T> Resource for End<'_, T> {
+    fn provider(&self) -> Option<TaskId> {
+        self.0.mailbox.how_it_ended().is_none().then_some(self.0.task)
+    }
+
+    fn name(&self) -> String {
+        format!("the end of owner `{}`", self.0.name)
+    }
+}
