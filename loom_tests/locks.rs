@@ -9,10 +9,15 @@ use loom::thread;
 
 use crate::runner::{Search, check, reports, twin};
 
+/// The lock; nobody cancels anything here.
+fn take(lock: &Mutex<()>) -> Result<MutexGuard<'_, ()>, Deadlock> {
+    lock.lock().map_err(|error| error.deadlock().expect("nobody cancels"))
+}
+
 /// Takes `first`, then `second`.
 fn both(first: &Mutex<()>, second: &Mutex<()>) -> Result<(), Deadlock> {
-    let _first = first.lock()?;
-    let _second = second.lock()?;
+    let _first = take(first)?;
+    let _second = take(second)?;
     Ok(())
 }
 
@@ -108,7 +113,7 @@ fn three_in_a_row(act: ThirdTask) -> Vec<Deadlock> {
             move |gate: &Gate| {
                 let _held = r0.lock().unwrap();
                 gate.pass();
-                tell(r1.lock().map(drop));
+                tell(take(&r1).map(drop));
             }
         }),
         Box::new({
@@ -121,7 +126,7 @@ fn three_in_a_row(act: ThirdTask) -> Vec<Deadlock> {
         }),
     ]);
     go();
-    told(&errors)(r0.lock().map(drop));
+    told(&errors)(take(&r0).map(drop));
     drop(held);
     for thread in threads {
         thread.join().unwrap();
@@ -136,7 +141,7 @@ fn edges_of_different_moments_are_no_cycle() {
     check("edges_of_different_moments_are_no_cycle", THREE_TASKS, || {
         let errors = three_in_a_row(|held, _, r2| {
             drop(held);
-            r2.lock().map(drop)
+            take(r2).map(drop)
         });
         assert!(errors.is_empty(), "a report without a cycle: {errors:?}");
         assert_eq!(reports::count(), 0);

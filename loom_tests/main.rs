@@ -6,6 +6,8 @@
 //! | --- | --- |
 //! | `locks.rs` | the door and the wait-for graph, on locks: several closers, stale edges, leaving during a look |
 //! | `owner.rs` | the mailbox, replies and shutdown |
+//! | `closing.rs` | room, idleness, and the end of an owner |
+//! | `leaving.rs` | a caller that leaves, a run that is cancelled |
 //! | `session.rs` | a run on the owner under every policy, a run off the owner, settlement |
 //!
 //! Each property prints its verdict and its number of executions. A twin with teeth is the same model with a bug
@@ -14,6 +16,8 @@
 //! the models.
 #![cfg(loom)]
 
+mod closing;
+mod leaving;
 mod locks;
 mod owner;
 mod runner;

@@ -71,6 +71,11 @@ fn every_accepted_post_runs() {
     });
 }
 
+#[test]
+fn an_owner_that_a_post_does_not_wake_sleeps_on() {
+    twin("forget-parked", "owner::every_accepted_post_runs", "deadlock;");
+}
+
 /// A call against a racing shutdown: its job runs and it is answered, or it does not run and the caller is
 /// told.
 #[test]

@@ -10,7 +10,7 @@ use super::error::Panicked;
 use super::panics::{Backtrace, caught};
 use super::ticket::{Mine, Ticket};
 use super::trace::QueuedAt;
-use crate::platform::UnsafeCell;
+use crate::platform::{Bug, UnsafeCell, seeded};
 use crate::sync::{Abandoned, Slot};
 use crate::wait::{At, Lineage, Op, Stamp, TaskId};
 
@@ -186,7 +186,7 @@ impl<F> Errand<F> {
 
     /// Takes the job back, if the owner has not begun it. It is dropped here, and not by the owner.
     pub(super) fn leave(&self) {
-        if self.ticket.leave() == Mine::Yes {
+        if self.ticket.leave() == Mine::Yes || seeded(Bug::LeaveWithJob) {
             drop(self.take());
         }
     }
@@ -235,6 +235,9 @@ impl<T, R: Send, F: FnOnce(&T) -> R + Send> Kept<T> for Call<R, F> {
         let result = caught(op, backtrace, || job(state));
         let panicked = result.as_ref().map(drop).map_err(Clone::clone);
         self.settle(Ok(result));
+        if seeded(Bug::SettleTwice) {
+            self.settle(Err(Abandoned));
+        }
         panicked
     }
 

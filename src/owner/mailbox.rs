@@ -83,12 +83,12 @@ struct Inner<T> {
 impl<T> Inner<T> {
     /// Whether the owner must be woken.
     fn take_parked(&mut self) -> bool {
-        std::mem::replace(&mut self.parked, false)
+        std::mem::replace(&mut self.parked, false) && !seeded(Bug::ForgetParked)
     }
 
     /// Those for whom there is room now.
     fn have_room(&mut self, capacity: Option<usize>) -> Vec<Setter<()>> {
-        let Some(capacity) = capacity else { return Vec::new() };
+        let Some(capacity) = capacity.filter(|_| !seeded(Bug::RoomForNobody)) else { return Vec::new() };
         let up_to = self.taken + capacity as u64;
         let count = self.room.iter().take_while(|(number, _)| *number < up_to).count();
         self.room.drain(..count).map(|(_, waiting)| waiting).collect()
@@ -228,7 +228,7 @@ impl<T> Mailbox<T> {
         }
         inner.queue.push(job);
         inner.queued += 1;
-        inner.idle = false;
+        inner.idle = inner.idle && seeded(Bug::StaysIdle);
         inner.take_parked()
     }
 
@@ -429,7 +429,7 @@ impl<T> Mailbox<T> {
         inner.end = Some(how);
         let told = std::mem::take(&mut inner.until_end).chain(std::mem::take(&mut inner.until_idle));
         drop(inner);
-        told.for_each(|waiting| waiting.set(()));
+        told.take(if seeded(Bug::EndToldOnce) { 1 } else { usize::MAX }).for_each(|waiting| waiting.set(()));
     }
 
     /// How the owner ended, if it has.
@@ -578,10 +578,10 @@ impl<T> Mailbox<T> {
 fn first_of<T>(batch: &Backlog<Job<T>>, queue: &Backlog<Job<T>>, awaited: &[Activation]) -> Option<usize> {
     let jobs = || batch.iter().chain(queue.iter());
     let belongs = |job: &Job<T>| job.lineage().is_some_and(|lineage| lineage.descends_from(awaited));
-    let (found, first) = jobs().enumerate().find(|(_, job)| job.is_needed() || belongs(job))?;
+    let (found, first) = jobs().enumerate().find(|(_, job)| belongs(job) || job.is_needed())?;
     // A needed job does not overtake what its sender queued before it.
-    match first.is_needed() {
-        true => jobs().position(|job| job.has_sender_of(first)),
-        false => Some(found),
+    match belongs(first) {
+        false => jobs().position(|job| job.has_sender_of(first)),
+        true => Some(found),
     }
 }

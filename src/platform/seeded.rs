@@ -33,6 +33,20 @@ pub(crate) enum Bug {
     CancelWakesNobody,
     /// A run that was cancelled settles with its answer all the same.
     AnswerAfterCancel,
+    /// The owner is not woken by what comes while it parks.
+    ForgetParked,
+    /// Whoever leaves a call takes its job back although the owner has begun it.
+    LeaveWithJob,
+    /// A job that comes does not end the owner's idleness.
+    StaysIdle,
+    /// Nobody who waits for room is told of it.
+    RoomForNobody,
+    /// A cancelled waiter stays in the line of its lock.
+    StaysInLine,
+    /// Only one of those who wait for the end of an owner is told.
+    EndToldOnce,
+    /// A wait that is to be refused on the owner is not.
+    RejectNothing,
     /// No wait is ever found to close a cycle.
     DetectorOff,
 }
@@ -40,7 +54,7 @@ pub(crate) enum Bug {
 impl Bug {
     /// What the twin's environment calls it.
     #[allow(dead_code, reason = "read under loom only")]
-    pub(crate) const ALL: [(&'static str, Bug); 14] = [
+    pub(crate) const ALL: [(&'static str, Bug); 21] = [
         ("no-fence", Bug::NoFence),
         ("relaxed-publish", Bug::RelaxedPublish),
         ("forward-only", Bug::ForwardOnly),
@@ -54,6 +68,13 @@ impl Bug {
         ("post-waits", Bug::PostWaits),
         ("cancel-wakes-nobody", Bug::CancelWakesNobody),
         ("answer-after-cancel", Bug::AnswerAfterCancel),
+        ("forget-parked", Bug::ForgetParked),
+        ("leave-with-job", Bug::LeaveWithJob),
+        ("stays-idle", Bug::StaysIdle),
+        ("room-for-nobody", Bug::RoomForNobody),
+        ("stays-in-line", Bug::StaysInLine),
+        ("end-told-once", Bug::EndToldOnce),
+        ("reject-nothing", Bug::RejectNothing),
         ("detector-off", Bug::DetectorOff),
     ];
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::RunError;
 use crate::owner::{CallError, Closed, Handle, PostError, WaitOnOwner, on_owner_thread};
+use crate::platform::{Bug, seeded};
 use crate::sync::{Abandoned, Arriving, Reader, Settled};
 use crate::wait::Awaited as _;
 use crate::wait::{self, Activation, Arrival, Cancel, IntoOp, Manner, Op, Request, Resource, TaskId};
@@ -244,7 +245,7 @@ const NOTHING: Option<fn() -> Result<(), RunError>> = None;
 pub(super) fn manner_here(of_session: Option<WaitOnOwner>, op: Op) -> Result<Option<Manner>, RunError> {
     let Some((owner, of_owner)) = on_owner_thread(&wait::current()) else { return Ok(None) };
     match of_session.unwrap_or(of_owner) {
-        WaitOnOwner::Reject => {
+        WaitOnOwner::Reject if !seeded(Bug::RejectNothing) => {
             Err(RunError::WaitOnOwner { owner, what: format!("`{}` ({})", op.label, op.site()) })
         }
         policy => Ok(Some(policy.manner())),

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 use crate::platform::atomic::{AtomicU64, Ordering};
-use crate::platform::{self, UnsafeCell};
+use crate::platform::{self, Bug, UnsafeCell, seeded};
 use crate::wait::{
     self, Arrival, Awaited, IntoOp, Kind, Object, Op, Request, Resource, StampCell, TaskId, WaitError,
 };
@@ -91,7 +91,7 @@ impl<T> Mutex<T> {
         let (lock, op) = (&self.lock, "lock".into_op());
         let me = wait::current().id;
         lock.object.arrive(op, Kind::Lock, lock)?;
-        if !lock.take(me) {
+        if !lock.take(0, me) {
             let request = Request { can_serve: false, arrival: Arrival::Made, ..Request::new(lock, op) };
             wait::door(request, |inside| inside.until(&Turn { lock, in_line: Cell::new(false) }))?;
         }
@@ -103,7 +103,7 @@ impl<T> Mutex<T> {
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.lock.object.observe();
         self.lock.object.step("try_lock".into_op(), Kind::TryLock);
-        self.lock.take(wait::current().id).then(|| self.held())
+        self.lock.take(0, wait::current().id).then(|| self.held())
     }
 
     /// The lock has just been taken.
@@ -114,9 +114,8 @@ impl<T> Mutex<T> {
 }
 
 impl Lock {
-    /// Takes the lock if it is free.
-    fn take(&self, me: TaskId) -> bool {
-        let mut now = 0;
+    /// Takes the lock if it is free; the word is thought to be `now`.
+    fn take(&self, mut now: u64, me: TaskId) -> bool {
         // Whoever comes by may overtake those who wait.
         while now & !WAITED_FOR == 0 {
             let taken =
@@ -188,8 +187,8 @@ impl Awaited for Turn<'_> {
         let was_called = self.in_line.get() && place.is_none();
         let given = was_called && wait::is_explored() && lock.provider() == Some(waiter);
         // From here on whoever unlocks comes for the line.
-        lock.word.fetch_or(WAITED_FOR, Ordering::Relaxed);
-        if given || lock.take(waiter) {
+        let is_free = lock.word.fetch_or(WAITED_FOR, Ordering::Relaxed) & !WAITED_FOR == 0;
+        if given || is_free && lock.take(WAITED_FOR, waiter) {
             place.and_then(|place| line.remove(place));
             self.in_line.set(false);
             if line.is_empty() {
@@ -219,7 +218,7 @@ impl Awaited for Turn<'_> {
 impl Drop for Turn<'_> {
     /// Whoever leaves without the lock leaves the line too; and one who was called has somebody else called.
     fn drop(&mut self) {
-        if !self.in_line.get() {
+        if !self.in_line.get() || seeded(Bug::StaysInLine) {
             return;
         }
         let mut line = self.lock.line.lock();

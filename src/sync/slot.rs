@@ -73,9 +73,6 @@ impl<V> Setter<V> {
     pub(crate) fn set(mut self, value: V) {
         if let Some(slot) = self.0.take() {
             slot.settle(Ok(value));
-            if seeded(Bug::SettleTwice) {
-                self.0 = Some(slot);
-            }
         }
     }
 

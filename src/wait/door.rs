@@ -323,11 +323,15 @@ impl Inside<'_> {
         }
         let timeout = limit.and_then(|limit| limit.timeout);
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        // That it is wanted has been asked at the door.
+        let mut was_asked = true;
         loop {
             if let Some(value) = awaited.poll(self.me.id) {
                 return Ok(Some(value));
             }
-            if let Some(cancelled) = self.wait.is_cancelled() {
+            if !std::mem::take(&mut was_asked)
+                && let Some(cancelled) = self.wait.is_cancelled()
+            {
                 registry::withdraw(&self.me.record);
                 return Err(cancelled.into());
             }
