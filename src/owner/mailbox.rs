@@ -9,8 +9,8 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use super::backlog::Backlog;
 use super::error::Panicked;
@@ -28,6 +28,9 @@ pub(super) struct Mailbox<T> {
     /// How many jobs the owner takes at a time.
     at_once: usize,
     inner: Mutex<Inner<T>>,
+    /// The runs of the owner's sessions that go on. Whoever begins one puts it here before it asks whether the owner
+    /// is open, and whoever closes the owner takes them after that: no run is missed by both.
+    runs: std::sync::Mutex<Vec<Arc<Cancel>>>,
     hints: Hints,
     /// How many jobs the owner has taken and not begun.
     in_batch: AtomicUsize,
@@ -74,8 +77,6 @@ struct Inner<T> {
     end: Option<Result<(), Panicked>>,
     /// Those who wait for its end.
     until_end: Line<()>,
-    /// The runs of the owner's sessions.
-    runs: Vec<Arc<Cancel>>,
     /// What had happened when nothing more could come.
     ended: Stamp,
 }
@@ -154,7 +155,6 @@ impl<T> Mailbox<T> {
             until_idle: Line::default(),
             end: None,
             until_end: Line::default(),
-            runs: Vec::new(),
             ended: Stamp::default(),
         };
         let object = Object::new();
@@ -168,6 +168,7 @@ impl<T> Mailbox<T> {
             capacity,
             at_once: if capacity.is_some() || is_watched { 1 } else { usize::MAX },
             inner: Mutex::new(inner),
+            runs: std::sync::Mutex::default(),
             hints: Hints {
                 has_job: AtomicBool::new(false),
                 caller: AtomicU32::new(u32::MAX),
@@ -306,18 +307,22 @@ impl<T> Mailbox<T> {
 
     /// A run of a session of this owner begins, whose step has been taken: it is cancelled when the owner is closed.
     pub(super) fn enrol(&self, run: &Arc<Cancel>) -> Result<(), Refused> {
-        let mut inner = self.inner.lock();
-        if inner.open != Open::Yes {
-            return Err(Refused::Closed);
+        self.runs().push(run.clone());
+        if self.inner.lock().open == Open::Yes {
+            return Ok(());
         }
-        inner.runs.push(run.clone());
-        Ok(())
+        self.runs().retain(|other| !Arc::ptr_eq(run, other));
+        Err(Refused::Closed)
     }
 
     /// That run has ended.
     pub(super) fn dismiss(&self, run: &Arc<Cancel>) {
         self.object.step(Op::unasked("end of the run"), Kind::Owe);
-        self.inner.lock().runs.retain(|other| !Arc::ptr_eq(run, other));
+        self.runs().retain(|other| !Arc::ptr_eq(run, other));
+    }
+
+    fn runs(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Cancel>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Accepts nothing from now on, and cancels the runs. What was accepted still runs.
@@ -346,7 +351,6 @@ impl<T> Mailbox<T> {
         let mut inner = self.inner.lock();
         inner.open = inner.open.max(open);
         inner.ended = inner.ended.and_here();
-        let runs = std::mem::take(&mut inner.runs);
         let mut refused = Backlog::default();
         let mut room = VecDeque::new();
         if open == Open::No {
@@ -360,6 +364,7 @@ impl<T> Mailbox<T> {
         self.wake_if(wake);
         // Outside of the lock: all of this wakes others.
         drop(room);
+        let runs = std::mem::take(&mut *self.runs());
         runs.iter().for_each(|run| run.close());
         refused
     }
