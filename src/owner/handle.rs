@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::asynchronous::Answer;
 use super::error::{CallError, Closed, Panicked, PostError, Unrun};
-use super::job::{Call, Errand, Job};
+use super::job::{Call, Errand, Job, Kept};
 use super::mailbox::{Queued, Room};
 use super::main_loop::Runner;
 use super::policy::WaitOnOwner;
 use super::shared::Shared;
+use super::ticket::Mine;
 use super::waits::{Idle, ReplyTo, RoomIn};
 use crate::platform::{self, Bug, seeded};
 use crate::sync::{Abandoned, Reader, Slot};
@@ -253,22 +254,29 @@ impl<T: 'static> Handle<T> {
             return self.0.mailbox.push(job).map_err(|refused| self.0.refusal(&refused));
         };
         let errand = Arc::new(Errand::new(Lineage::current(), job));
-        let queued = self.0.mailbox.push_or_wait(Job::kept(op, me.id, errand.clone()));
+        let kept: Arc<dyn Kept<T>> = errand;
+        let queued = self.0.mailbox.push_or_wait(Job::kept(op, me.id, kept.clone()), &kept);
         match queued.map_err(|refused| self.0.refusal(&refused))? {
             Queued::Yes => Ok(()),
-            Queued::Waiting(room) => self.wait_for_room(inside, &room).inspect_err(|_| errand.leave()),
+            Queued::Waiting(room) => self.wait_for_room(inside, &room, &kept),
         }
     }
 
-    fn wait_for_room(&self, inside: &Inside<'_>, room: &Room) -> Result<(), PostError> {
-        match inside.until(&room.given) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(Abandoned)) => Err(self.0.closed().into()),
-            Err(error) => {
-                self.0.mailbox.leave_room(room);
-                Err(error.into())
+    fn wait_for_room(
+        &self,
+        inside: &Inside<'_>,
+        room: &Room,
+        job: &Arc<dyn Kept<T>>,
+    ) -> Result<(), PostError> {
+        let given = inside.until(&room.given).or_else(|error| match self.0.mailbox.leave_room(job) {
+            Mine::Yes => {
+                job.abandon();
+                Err(PostError::from(error))
             }
-        }
+            // What was accepted meanwhile was accepted.
+            Mine::No => Ok(inside.surely(&room.given).map_err(WaitError::from)?),
+        })?;
+        given.map_err(|Abandoned| self.0.closed().into())
     }
 
     /// Waits until the owner has nothing to do: no job runs and none is queued.

@@ -125,9 +125,25 @@ impl<T> Job<T> {
         self.sender == other.sender
     }
 
-    /// Whether somebody is told if it is dropped.
-    pub(super) fn tells(&self) -> bool {
-        matches!(self.work, Work::Kept(_))
+    /// Whether it is this one, which its sender keeps too.
+    pub(super) fn is(&self, other: &Arc<dyn Kept<T>>) -> bool {
+        matches!(&self.work, Work::Kept(Promise(Some(kept))) if std::ptr::addr_eq(Arc::as_ptr(kept), Arc::as_ptr(other)))
+    }
+
+    /// Drops it unrun. Whoever waits for it is told; says whether there is nobody who waits, nor has taken it back.
+    #[must_use]
+    pub(super) fn refuse(self) -> bool {
+        match self.work {
+            Work::Post(_) => true,
+            Work::Kept(mut promise) => promise.0.take().is_some_and(|kept| {
+                if kept.ticket().begin() == Mine::No {
+                    return false;
+                }
+                let is_accepted = kept.ticket().is_accepted();
+                kept.abandon();
+                is_accepted
+            }),
+        }
     }
 
     /// The owner takes it: `No` if whoever waited has taken it back.

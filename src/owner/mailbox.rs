@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::backlog::Backlog;
 use super::error::Panicked;
-use super::job::Job;
+use super::job::{Job, Kept};
 use super::ticket::{Mine, Ticket};
 use crate::platform::{self, Bug, Mutex, seeded};
 use crate::sync::{Line, Place, Reader, Setter, slot};
@@ -69,8 +69,8 @@ struct Inner<T> {
     open: Open,
     /// Jobs that were promised and are still to come, whether the mailbox is closed or not.
     owed: usize,
-    /// Those who wait for room, with the number of their job.
-    room: VecDeque<(u64, Setter<()>)>,
+    /// Those who wait for room, in the order of their jobs, which are the last ones of the queue.
+    room: VecDeque<WaitsForRoom<T>>,
     /// Those who wait until the owner is idle.
     until_idle: Line<()>,
     /// How the owner ended.
@@ -91,8 +91,36 @@ impl<T> Inner<T> {
     fn have_room(&mut self, capacity: Option<usize>) -> Vec<Setter<()>> {
         let Some(capacity) = capacity.filter(|_| !seeded(Bug::RoomForNobody)) else { return Vec::new() };
         let up_to = self.taken + capacity as u64;
-        let count = self.room.iter().take_while(|(number, _)| *number < up_to).count();
-        self.room.drain(..count).map(|(_, waiting)| waiting).collect()
+        let count = self.room.iter().take_while(|waiting| waiting.number < up_to).count();
+        self.room.drain(..count).map(WaitsForRoom::accept).collect()
+    }
+
+    /// A job has been taken out of turn; says for whom there is room now. One that waited for room, which is none of
+    /// those that take up room, is accepted by that, and leaves the others' places as they were.
+    fn is_taken(&mut self, job: &Job<T>, capacity: Option<usize>) -> Vec<Setter<()>> {
+        let Some(at) = self.room.iter().position(|waiting| job.is(&waiting.job)) else {
+            self.taken += 1;
+            return self.have_room(capacity);
+        };
+        self.queued -= 1;
+        self.room.iter_mut().skip(at).for_each(|later| later.number -= 1);
+        self.room.remove(at).map(WaitsForRoom::accept).into_iter().collect()
+    }
+}
+
+/// A sender that waits for room for a job which is in the queue already.
+struct WaitsForRoom<T> {
+    /// How many were queued before it.
+    number: u64,
+    job: Arc<dyn Kept<T>>,
+    waiting: Setter<()>,
+}
+
+impl<T> WaitsForRoom<T> {
+    /// From now on the job is one that was accepted.
+    fn accept(self) -> Setter<()> {
+        self.job.ticket().accept();
+        self.waiting
     }
 }
 
@@ -137,7 +165,6 @@ pub(super) enum Queued {
 
 /// A sender's wait for room.
 pub(super) struct Room {
-    number: u64,
     pub(super) given: Reader<()>,
 }
 
@@ -233,8 +260,9 @@ impl<T> Mailbox<T> {
         inner.take_parked()
     }
 
-    /// Queues a job whose step has been taken, whether there is room for it or not; if not, its sender waits.
-    pub(super) fn push_or_wait(&self, mut job: Job<T>) -> Result<Queued, Refused> {
+    /// Queues a job whose step has been taken, whether there is room for it or not; if not, its sender, who keeps it
+    /// too, waits.
+    pub(super) fn push_or_wait(&self, mut job: Job<T>, kept: &Arc<dyn Kept<T>>) -> Result<Queued, Refused> {
         job.is_queued();
         let mut inner = self.inner.lock();
         if inner.open != Open::Yes {
@@ -246,9 +274,10 @@ impl<T> Mailbox<T> {
         let is_full = self.capacity.is_some_and(|capacity| number - inner.taken >= capacity as u64);
         let queued = if is_full {
             let (setter, given) = slot(Some(self.owner));
-            inner.room.push_back((number, setter));
-            Queued::Waiting(Room { number, given })
+            inner.room.push_back(WaitsForRoom { number, job: kept.clone(), waiting: setter });
+            Queued::Waiting(Room { given })
         } else {
+            kept.ticket().accept();
             Queued::Yes
         };
         let wake = self.append(&mut inner, job);
@@ -257,13 +286,18 @@ impl<T> Mailbox<T> {
         Ok(queued)
     }
 
-    /// Whoever waited for room goes away.
-    pub(super) fn leave_room(&self, room: &Room) {
+    /// Whoever waited for room goes away, and takes the job back: it is theirs after that. `No` if it has been accepted
+    /// by now, or refused.
+    pub(super) fn leave_room(&self, job: &Arc<dyn Kept<T>>) -> Mine {
         let mut inner = self.inner.lock();
-        let place = inner.room.iter().position(|(number, _)| *number == room.number);
-        let left = place.and_then(|place| inner.room.remove(place));
+        let place =
+            inner.room.iter().position(|other| std::ptr::addr_eq(Arc::as_ptr(&other.job), Arc::as_ptr(job)));
+        let Some(left) = place.and_then(|place| inner.room.remove(place)) else { return Mine::No };
+        // Under the lock, or the owner could begin it in between.
+        let mine = left.job.ticket().leave();
         drop(inner);
         drop(left);
+        mine
     }
 
     /// Whether a post would be accepted now, as far as room goes.
@@ -528,8 +562,9 @@ impl<T> Mailbox<T> {
                 self.in_batch.store(taken - 1, Ordering::Relaxed);
                 (batch.remove(first)?, Vec::new())
             } else {
-                inner.taken += 1;
-                (inner.queue.remove(first - taken)?, inner.have_room(self.capacity))
+                let job = inner.queue.remove(first - taken)?;
+                let room = inner.is_taken(&job, self.capacity);
+                (job, room)
             };
             drop((inner, batch));
             room.into_iter().for_each(|waiting| waiting.set(()));

@@ -53,10 +53,10 @@ impl<T> Shared<T> {
     /// These jobs will not run: whoever waits for one is told, and the hook of the others.
     pub(super) fn refuse(&self, mut jobs: Backlog<Job<T>>) {
         while let Some(job) = jobs.pop() {
-            if !job.tells() {
-                self.will_not_run(job.op(), Unrun::Closed);
+            let op = job.op();
+            if job.refuse() {
+                self.will_not_run(op, Unrun::Closed);
             }
-            drop(job);
         }
     }
 

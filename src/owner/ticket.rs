@@ -11,6 +11,8 @@ use crate::platform::atomic::{AtomicU8, Ordering};
 ///     `------- need ----> NEEDED         it is part of what its owner waits for; then as above
 /// ```
 ///
+/// Beside that, a job whose sender waited for room is ACCEPTED once there is some.
+///
 /// Each of the three is one operation on one word, so of `begin`, `leave` and `need` one is the first.
 #[derive(Debug, Default)]
 pub(super) struct Ticket(AtomicU8);
@@ -18,6 +20,7 @@ pub(super) struct Ticket(AtomicU8);
 const BEGUN: u8 = 1;
 const LEFT: u8 = 2;
 const NEEDED: u8 = 4;
+const ACCEPTED: u8 = 8;
 
 /// What comes of the wish to begin a job, or to leave it.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +53,15 @@ impl Ticket {
     #[must_use]
     pub(super) fn need(&self) -> bool {
         self.0.fetch_or(NEEDED, Ordering::AcqRel) & (BEGUN | LEFT) == 0
+    }
+
+    /// Its sender is told that it was accepted, and is gone after that.
+    pub(super) fn accept(&self) {
+        self.0.fetch_or(ACCEPTED, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        self.0.load(Ordering::Acquire) & ACCEPTED != 0
     }
 
     pub(super) fn is_needed(&self) -> bool {
