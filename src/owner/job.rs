@@ -146,9 +146,14 @@ impl<T> Job<T> {
         }
     }
 
+    /// That it was queued has happened for the owner.
+    pub(super) fn witness(&self) {
+        self.queued.witness();
+    }
+
     /// The owner takes it: `No` if whoever waited has taken it back.
     pub(super) fn begin(&self) -> Mine {
-        self.queued.witness();
+        self.witness();
         match &self.work {
             Work::Kept(Promise(Some(kept))) => kept.ticket().begin(),
             _ => Mine::Yes,

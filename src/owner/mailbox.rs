@@ -87,6 +87,15 @@ impl<T> Inner<T> {
         std::mem::replace(&mut self.parked, false) && !seeded(Bug::ForgetParked)
     }
 
+    /// Whether the owner ends once there is no job.
+    fn may_end(&self) -> bool {
+        match self.open {
+            Open::Yes => false,
+            Open::Draining => self.owed == 0 || seeded(Bug::ForgetReservation),
+            Open::No => true,
+        }
+    }
+
     /// Those for whom there is room now.
     fn have_room(&mut self, capacity: Option<usize>) -> Vec<Setter<()>> {
         let Some(capacity) = capacity.filter(|_| !seeded(Bug::RoomForNobody)) else { return Vec::new() };
@@ -325,14 +334,11 @@ impl<T> Mailbox<T> {
         inner.owed -= 1;
         inner.ended = inner.ended.and_here();
         if inner.open == Open::No {
-            let wake = inner.take_parked();
-            drop(inner);
-            self.wake_if(wake);
             return job;
         }
         let wake = match job {
             Some(job) => self.append(&mut inner, job),
-            None => inner.take_parked(),
+            None => inner.may_end() && inner.take_parked(),
         };
         drop(inner);
         self.wake_if(wake);
@@ -393,7 +399,8 @@ impl<T> Mailbox<T> {
             inner.taken = inner.queued;
             std::mem::swap(&mut inner.room, &mut room);
         }
-        let wake = inner.take_parked();
+        // One that is still owed a job is woken by that.
+        let wake = inner.may_end() && inner.take_parked();
         drop(inner);
         self.wake_if(wake);
         // Outside of the lock: all of this wakes others.
@@ -497,8 +504,7 @@ impl<T> Mailbox<T> {
                 room.into_iter().for_each(|waiting| waiting.set(()));
                 continue;
             }
-            let all_kept = inner.owed == 0 || inner.open == Open::No;
-            if inner.open != Open::Yes && (all_kept || seeded(Bug::ForgetReservation)) {
+            if inner.may_end() {
                 inner.ended.witness();
                 return Next::End;
             }
@@ -517,9 +523,17 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Whether the owner was woken by what happened to the mailbox since it parked.
+    /// Whether the owner was woken by what happened to the mailbox since it parked: then that has happened for it.
     pub(super) fn has_news(&self) -> bool {
-        !self.inner.lock().parked
+        let inner = self.inner.lock();
+        if inner.parked {
+            return false;
+        }
+        match inner.queue.iter().next() {
+            Some(job) => job.witness(),
+            None => inner.ended.witness(),
+        }
+        true
     }
 
     /// Takes jobs from the queue into the batch; then for whom there is room.
@@ -545,9 +559,12 @@ impl<T> Mailbox<T> {
     /// woken by the next job, whichever that is.
     pub(super) fn has_one_of(&self, batch: &Batch<T>, awaited: &[Activation]) -> bool {
         let mut inner = self.inner.lock();
-        let found = first_of(&batch.0.borrow(), &inner.queue, awaited).is_some();
-        inner.parked = !found;
-        found
+        let batch = batch.0.borrow();
+        let found = first_of(&batch, &inner.queue, awaited);
+        // Without this job the owner would not take any.
+        found.and_then(|at| batch.iter().chain(inner.queue.iter()).nth(at)).inspect(|job| job.witness());
+        inner.parked = found.is_none();
+        found.is_some()
     }
 
     /// The first job that carries one of the awaited activations or is needed.
