@@ -59,8 +59,8 @@ pub use owner::{
 pub use session::{Builder as SessionBuilder, Canceller, Outcome, Run, RunError, RunHandle, Session};
 pub use sync::thread;
 pub use wait::{
-    Cancelled, Deadlock, Following, Hop, IntoOp, Lineage, Op, Site, WaitError, Waiting, on_deadlock,
-    waiting_tasks,
+    Cancelled, Deadlock, Following, Hop, IntoOp, Lineage, Op, Site, WaitError, Waiting, current_op,
+    on_deadlock, waiting_tasks,
 };
 
 /// What a model needs besides.

@@ -270,6 +270,7 @@ fn a_run_settles_once_on_the_owner() {
     });
 }
 
+/// Closing the owner cancels the run, whose engine is in a wait that nothing can end.
 #[test]
 fn a_shutdown_waits_for_the_settlement_and_then_there_is_none() {
     within_a_minute(|| {
@@ -277,18 +278,21 @@ fn a_shutdown_waits_for_the_settlement_and_then_there_is_none() {
         let vm = owner.handle();
         let (go, wait) = mpsc::channel::<()>();
         let wait = Mutex::new(wait);
-        let session = Session::builder("s", &vm).engine(move |_: &Run<Log>, ()| wait.lock().unwrap().recv());
+        let session = Session::builder("s", &vm)
+            .concurrent()
+            .engine(move |_: &Run<Log>, ()| wait.lock().unwrap().recv());
         let (told, settled) = mpsc::channel();
-        session.start(()).unwrap().on_settled("settle", move |_, _| told.send(()).unwrap()).unwrap();
+        let settle = move |_: &Log, result| told.send(matches!(result, Err(RunError::Closed(_)))).unwrap();
+        session.start(()).unwrap().on_settled("settle", settle).unwrap();
+        let other = session.start(()).unwrap();
         vm.close();
-        let late =
-            session.start(()).unwrap().on_settled("late", |_, _| unreachable!("settled after the close"));
+        let late = other.on_settled("late", |_, _| unreachable!("settled after the close"));
         assert!(matches!(late, Err(Closed { .. })));
-        go.send(()).unwrap();
+        assert!(matches!(session.start(()), Err(RunError::Closed(_))));
+        assert!(settled.try_recv().is_err(), "settled before the engine came to its end");
         drop(go);
         owner.shutdown(Shutdown::Drain).unwrap();
-        // Either run may have got the word to go on; both end, and this one has settled before the owner ended.
-        assert!(settled.try_recv().is_ok(), "the shutdown did not wait for the settlement");
+        assert_eq!(settled.try_recv(), Ok(true), "the shutdown did not wait for the settlement");
         assert!(settled.recv().is_err(), "settled twice");
     });
 }
@@ -312,6 +316,6 @@ fn what_goes_wrong_in_a_run_is_its_starters_error() {
         let closed = calling_back(&owner.handle());
         owner.shutdown(Shutdown::Drain).unwrap();
         let error = closed.run(()).unwrap_err();
-        assert!(matches!(&error, RunError::Failed(source) if source.to_string() == "owner `vm` is closed"));
+        assert!(matches!(&error, RunError::Closed(closed) if &*closed.owner == "vm"), "{error:?}");
     });
 }

@@ -37,6 +37,7 @@ pub(crate) use op::At;
 pub use op::{IntoOp, Op, Site};
 pub(crate) use registry::waiting_of;
 pub use registry::{Waiting, waiting_tasks};
+pub use task::current_op;
 
 pub(crate) use cancel::{Cancel, Standing};
 pub(crate) use clock::now;

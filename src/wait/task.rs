@@ -386,6 +386,21 @@ pub(crate) fn current() -> Rc<Local> {
     known.unwrap_or_else(|_| Rc::new(Local::new(registry::enlist(this_thread()))))
 }
 
+/// The operation that the calling code is part of: that of the innermost job on its task's stack. None outside of
+/// jobs, and on a thread that only acts on behalf of one.
+///
+/// ```
+/// let owner = impasse::Owner::builder("vm").spawn(|| ())?;
+/// let label = owner.handle().call("count", |()| impasse::current_op().unwrap().label)?;
+/// assert_eq!(label, "count");
+/// assert_eq!(impasse::current_op(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn current_op() -> Option<Op> {
+    current().scopes.borrow().last().map(|scope| scope.op)
+}
+
 fn this_thread() -> Called {
     static UNNAMED: AtomicUsize = AtomicUsize::new(1);
     let (number, name) = match std::thread::current().name() {
