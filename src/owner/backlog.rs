@@ -20,19 +20,19 @@ impl<J> Default for Backlog<J> {
 }
 
 impl<J> Backlog<J> {
-    #[inline]
-    pub(super) fn push(&mut self, item: J) {
-        match self.blocks.back_mut() {
-            Some(block) if block.len() < BLOCK => block.push_back(item),
-            _ => self.push_block(item),
+    #[inline(always)]
+    pub(super) fn push(&mut self, item: impl FnOnce() -> J) {
+        if self.blocks.back().is_none_or(|block| block.len() == BLOCK) {
+            self.add_block();
+        }
+        if let Some(block) = self.blocks.back_mut() {
+            block.push_back(item());
         }
     }
 
     #[cold]
-    fn push_block(&mut self, item: J) {
-        let mut block = self.spare.pop().unwrap_or_else(|| VecDeque::with_capacity(BLOCK));
-        block.push_back(item);
-        self.blocks.push_back(block);
+    fn add_block(&mut self) {
+        self.blocks.push_back(self.spare.pop().unwrap_or_else(|| VecDeque::with_capacity(BLOCK)));
     }
 
     #[inline]
@@ -92,7 +92,7 @@ mod tests {
         let mut backlog = Backlog::default();
         for round in 0..3 {
             let mut expected: Vec<_> = (0..500).collect();
-            expected.iter().for_each(|item| backlog.push(*item));
+            expected.iter().for_each(|item| backlog.push(|| *item));
             for at in [0, 63, 64, 200, 400, 490] {
                 assert_eq!(backlog.remove(at), Some(expected.remove(at)), "round {round}");
             }

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::MaybeUninit;
 
 /// How much of a closure is kept in place, in words: 40 bytes. What is larger goes into a box.
 const WORDS: usize = 5;
@@ -19,10 +19,16 @@ pub(super) struct Capture<T> {
 unsafe impl<T> Send for Capture<T> {}
 
 impl<T> Capture<T> {
-    #[inline]
+    /// Whether a closure is kept in place.
+    #[inline(always)]
+    pub(super) const fn fits<F>(_: &F) -> bool {
+        const { size_of::<F>() <= size_of::<Words>() && align_of::<F>() <= align_of::<Words>() }
+    }
+
+    #[inline(always)]
     pub(super) fn new<F: FnOnce(&T) + Send + 'static>(closure: F) -> Self {
         let mut words = [MaybeUninit::uninit(); WORDS];
-        if const { size_of::<F>() <= size_of::<Words>() && align_of::<F>() <= align_of::<Words>() } {
+        if Self::fits(&closure) {
             // SAFETY: it fits, as was just asked.
             unsafe { words.as_mut_ptr().cast::<F>().write(closure) };
             Self { end: end::<T, F>, words }
@@ -33,12 +39,12 @@ impl<T> Capture<T> {
         }
     }
 
-    /// Calls it.
+    /// Calls it, where it is; a second time nothing happens.
     #[inline]
-    pub(super) fn call(self, state: &T) {
-        let mut this = ManuallyDrop::new(self);
+    pub(super) fn call(&mut self, state: &T) {
+        let end = std::mem::replace(&mut self.end, nothing::<T>);
         // SAFETY: the words hold what `end` was made for, and nobody looks at them again.
-        unsafe { (this.end)(&raw mut this.words, Some(state)) }
+        unsafe { end(&raw mut self.words, Some(state)) }
     }
 }
 
@@ -48,6 +54,9 @@ impl<T> Drop for Capture<T> {
         unsafe { (self.end)(&raw mut self.words, None) }
     }
 }
+
+/// The words hold nothing any more.
+fn nothing<T>(_: *mut Words, _: Option<&T>) {}
 
 /// # Safety
 ///
@@ -89,7 +98,7 @@ mod tests {
     #[test]
     fn closures_of_every_size_are_called_once_or_dropped_once() {
         let count = Arc::new(AtomicUsize::new(0));
-        let both = |called: Capture<usize>, dropped: Capture<usize>| {
+        let both = |mut called: Capture<usize>, dropped: Capture<usize>| {
             called.call(&10);
             drop(dropped);
         };
@@ -105,7 +114,7 @@ mod tests {
     fn a_closure_that_panics_is_not_dropped_again() {
         let count = Arc::new(AtomicUsize::new(0));
         let held = count.clone();
-        let panics = Capture::new(move |_: &usize| panic!("{held:?}"));
+        let mut panics = Capture::new(move |_: &usize| panic!("{held:?}"));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| panics.call(&1))).is_err());
         assert_eq!(Arc::strong_count(&count), 1);
     }

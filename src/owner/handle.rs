@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asynchronous::Answer;
+use super::capture::Capture;
 use super::error::{CallError, Closed, Panicked, PostError, Unrun};
 use super::job::{Call, Errand, Job, Kept};
 use super::mailbox::{Queued, Room};
@@ -178,8 +179,15 @@ impl<T: 'static> Handle<T> {
             return self.call(op, job).map_err(|_| self.0.closed().into());
         }
         let me = wait::current();
-        let job = Job::post(op.into_op(), me.behalf.shared(), me.id, job);
-        self.0.mailbox.post(job).map_err(|refused| self.0.refusal(&refused))
+        let (op, lineage) = (op.into_op(), me.behalf.shared());
+        let queued = if Capture::<T>::fits(&job) {
+            self.0.mailbox.post(op, || Job::post(op, lineage, me.id, job))
+        } else {
+            // Not in the queue's lock: it is a matter of the allocator's.
+            let job = Box::new(job);
+            self.0.mailbox.post(op, || Job::post(op, lineage, me.id, move |state: &T| job(state)))
+        };
+        queued.map_err(|refused| self.0.refusal(&refused))
     }
 
     /// As [`post`](Self::post). The job does not run if this long has passed before it begins; then the hook of

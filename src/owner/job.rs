@@ -52,7 +52,7 @@ impl From<TaskId> for Sender {
 
 impl<T> Job<T> {
     /// A job that nobody waits for.
-    #[inline]
+    #[inline(always)]
     pub(super) fn post<F: FnOnce(&T) + Send + 'static>(
         op: Op,
         lineage: Option<Arc<Lineage>>,
@@ -67,7 +67,7 @@ impl<T> Job<T> {
         Self::new(op, None, sender, Work::Kept(Promise(Some(kept))))
     }
 
-    #[inline]
+    #[inline(always)]
     fn new(op: Op, lineage: Option<Arc<Lineage>>, sender: TaskId, work: Work<T>) -> Self {
         let (label, at) = op.parts();
         Self {
@@ -83,10 +83,10 @@ impl<T> Job<T> {
         }
     }
 
-    /// It goes into the queue now.
-    pub(super) fn is_queued(&mut self) {
-        self.queued = Stamp::here();
-        self.queued_at = QueuedAt::now();
+    /// It goes into the queue at this moment.
+    #[inline(always)]
+    pub(super) fn queued(self, queued: Stamp, queued_at: QueuedAt) -> Self {
+        Self { queued, queued_at, ..self }
     }
 
     pub(super) fn op(&self) -> Op {
@@ -161,11 +161,11 @@ impl<T> Job<T> {
     }
 
     /// Runs a job that has been begun.
-    pub(super) fn run(self, state: &T, backtrace: Backtrace) -> Result<(), Panicked> {
+    pub(super) fn run(&mut self, state: &T, backtrace: Backtrace) -> Ran {
         let op = self.op();
-        match self.work {
-            Work::Post(capture) => caught(op, backtrace, || capture.call(state)),
-            Work::Kept(mut promise) => promise.0.take().map_or(Ok(()), |kept| kept.run(op, state, backtrace)),
+        match &mut self.work {
+            Work::Post(capture) => caught(op, backtrace, || capture.call(state)).map_err(Box::new),
+            Work::Kept(promise) => promise.0.take().map_or(Ok(()), |kept| kept.run(op, state, backtrace)),
         }
     }
 }
@@ -180,12 +180,15 @@ impl<T> Drop for Promise<T> {
     }
 }
 
+/// How a job ended, for its owner: nearly always well, and then in one word.
+pub(super) type Ran = Result<(), Box<Panicked>>;
+
 /// A job that two keep: the owner in its queue, and whoever waits for it.
 pub(super) trait Kept<T>: Send + Sync {
     fn ticket(&self) -> &Ticket;
     fn lineage(&self) -> &Lineage;
     /// Runs it, and tells whoever waits. It has been begun.
-    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Result<(), Panicked>;
+    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Ran;
     /// Drops it unrun, and tells whoever waits. It has been begun.
     fn abandon(&self);
 }
@@ -229,9 +232,9 @@ impl<T, F: FnOnce(&T) + Send> Kept<T> for Errand<F> {
         &self.lineage
     }
 
-    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Result<(), Panicked> {
+    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Ran {
         let Some(job) = self.take() else { return Ok(()) };
-        caught(op, backtrace, || job(state))
+        caught(op, backtrace, || job(state)).map_err(Box::new)
     }
 
     fn abandon(&self) {
@@ -251,10 +254,10 @@ impl<T, R: Send, F: FnOnce(&T) -> R + Send> Kept<T> for Call<R, F> {
         &self.extra.lineage
     }
 
-    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Result<(), Panicked> {
+    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Ran {
         let Some(job) = self.extra.take() else { return Ok(()) };
         let result = caught(op, backtrace, || job(state));
-        let panicked = result.as_ref().map(drop).map_err(Clone::clone);
+        let panicked = result.as_ref().map(drop).map_err(|panicked| Box::new(panicked.clone()));
         self.settle(Ok(result));
         if seeded(Bug::SettleTwice) {
             self.settle(Err(Abandoned));

@@ -95,32 +95,47 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
     *me.server.borrow_mut() = Some(runner.clone());
     let can_look = platform::CAN_SPIN && !wait::is_explored();
     let mut looks = can_look;
-    loop {
-        match shared.mailbox.next(&runner.batch, looks) {
-            Next::Run(job) => {
-                runner.run(job);
-                looks = can_look;
-            }
-            Next::Refuse(jobs) => shared.refuse(jobs),
-            Next::Look => {
-                looks = me.patience.pays(|| shared.mailbox.caller(), || shared.mailbox.may_have_job());
-            }
-            Next::Park => {
-                // An execution of an explorer that comes to its end ends this too. And there a token that was left
-                // over is no reason for a step.
-                let mut parked = me.park();
-                while parked.is_ok() && wait::is_explored() && !shared.mailbox.has_news() {
-                    parked = me.park();
+    // The scope of the jobs that are in the middle of no other, one after the other.
+    me.inside(runner.scope(Op::unasked("")), || {
+        loop {
+            match shared.mailbox.next(&runner.batch, looks) {
+                Next::Run(job) => {
+                    runner.run(job, Inside::NoOther);
+                    looks = can_look;
                 }
-                if parked.is_err() {
-                    break;
+                Next::Refuse(jobs) => shared.refuse(jobs),
+                Next::Look => {
+                    looks = me.patience.pays(|| shared.mailbox.caller(), || shared.mailbox.may_have_job());
+                    if looks {
+                        shared.mailbox.gather();
+                    }
                 }
-                looks = can_look;
+                Next::Park => {
+                    // An execution of an explorer that comes to its end ends this too. And there a token that was left
+                    // over is no reason for a step.
+                    let mut parked = me.park();
+                    while parked.is_ok() && wait::is_explored() && !shared.mailbox.has_news() {
+                        parked = me.park();
+                    }
+                    if parked.is_err() {
+                        break;
+                    }
+                    looks = can_look;
+                }
+                Next::End => break,
             }
-            Next::End => break,
         }
-    }
+    });
     *me.server.borrow_mut() = None;
+}
+
+/// Where a job runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    /// On the bottom of the owner's stack.
+    NoOther,
+    /// While another waits.
+    Another,
 }
 
 /// Runs jobs on the state of one owner.
@@ -143,16 +158,30 @@ impl<T> Runner<T> {
     }
 
     /// Runs a job that was taken from the queue.
-    fn run(&self, job: Job<T>) {
+    #[inline]
+    fn run(&self, mut job: Job<T>, inside: Inside) {
         let op = job.op();
-        let (lineage, shared) = (job.lineage().cloned().unwrap_or_default(), job.shared_lineage());
         let _watched = self.shared.watch.as_ref().map(|watch| watch.begins(op));
         let state = self.state.borrow().clone();
-        let ended = trace::job(&self.shared.name, op, &lineage, job.queued_at(), || {
-            let run = || job.run(&state, self.shared.backtrace);
-            self.me.within(self.scope(op), lineage.clone(), shared, run)
-        });
-        ended.unwrap_or_else(|panicked| self.panicked(&panicked));
+        let (lineage, shared) = (job.lineage().cloned(), job.shared_lineage());
+        let running = trace::begins(&self.shared.name, op, lineage.as_ref(), job.queued_at());
+        let mut run = || job.run(&state, self.shared.backtrace);
+        let ended = match lineage {
+            // Nobody's job in the middle of nobody's: nothing is to be put back.
+            None if inside == Inside::NoOther => {
+                self.me.is_in(op);
+                run()
+            }
+            lineage if inside == Inside::NoOther => {
+                self.me.is_in(op);
+                self.me.behalf.during(lineage.unwrap_or_default(), shared, run)
+            }
+            lineage => self.me.within(self.scope(op), lineage.unwrap_or_default(), shared, run),
+        };
+        drop(running);
+        if let Err(panicked) = ended {
+            self.panicked(&panicked);
+        }
     }
 
     /// Runs a job inside the one that asks for it.
@@ -194,7 +223,7 @@ impl<T> Server for Runner<T> {
 
     fn run_job(&self, awaited: &[Activation]) {
         if let Some(job) = self.shared.mailbox.next_of(&self.batch, awaited) {
-            self.run(job);
+            self.run(job, Inside::Another);
         }
     }
 }

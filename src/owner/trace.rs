@@ -27,15 +27,12 @@ impl QueuedAt {
     }
 }
 
-/// Runs a job inside a span of its own.
+/// A job runs, inside a span of its own, until this is dropped.
+pub(super) struct Running(#[cfg(feature = "tracing")] Option<(tracing::span::EnteredSpan, Instant)>);
+
+/// A job begins.
 #[inline]
-pub(super) fn job<R>(
-    owner: &str,
-    op: Op,
-    lineage: &Lineage,
-    queued_at: QueuedAt,
-    body: impl FnOnce() -> R,
-) -> R {
+pub(super) fn begins(owner: &str, op: Op, lineage: Option<&Lineage>, queued_at: QueuedAt) -> Running {
     #[cfg(feature = "tracing")]
     {
         let span = tracing::debug_span!(
@@ -48,18 +45,21 @@ pub(super) fn job<R>(
             queued_us = queued_at.waited().as_micros() as u64,
             run_us = tracing::field::Empty,
         );
-        let _inside = span.enter();
-        let began = (!span.is_disabled()).then(Instant::now);
-        let result = body();
-        if let Some(began) = began {
-            span.record("run_us", began.elapsed().as_micros() as u64);
-        }
-        result
+        Running((!span.is_disabled()).then(|| (span.entered(), Instant::now())))
     }
     #[cfg(not(feature = "tracing"))]
     {
         let _ = (owner, op, lineage, queued_at);
-        body()
+        Running()
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some((span, began)) = &self.0 {
+            span.record("run_us", began.elapsed().as_micros() as u64);
+        }
     }
 }
 

@@ -237,7 +237,16 @@ impl Local {
         self.behalf.during(lineage, shared, || self.inside(scope, body))
     }
 
+    /// From now on the innermost scope is about this.
+    #[inline]
+    pub(crate) fn is_in(&self, op: Op) {
+        if let Some(scope) = self.scopes.borrow_mut().last_mut() {
+            scope.op = op;
+        }
+    }
+
     /// Runs `body` inside `scope`, on whose behalf the task acts anyway.
+    #[inline(always)]
     pub(crate) fn inside<R>(&self, scope: Scope, body: impl FnOnce() -> R) -> R {
         /// Puts things back, on unwinding too.
         struct Restore<'a>(&'a Local);
