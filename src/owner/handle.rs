@@ -12,6 +12,7 @@ use super::mailbox::{Queued, Room};
 use super::main_loop::Runner;
 use super::policy::WaitOnOwner;
 use super::shared::Shared;
+use super::ticket::Mine;
 use super::waits::{Idle, ReplyTo, RoomIn};
 use crate::platform::{self, Bug, seeded};
 use crate::sync::{Abandoned, Reader, Slot};
@@ -105,12 +106,12 @@ impl<T: 'static> Handle<T> {
                 (Ok(Some(Ok(result))), _) => Ok(result?),
                 (Ok(Some(Err(Abandoned))), _) => Err(self.0.closed().into()),
                 (Ok(None), timeout) => {
-                    call.extra.leave();
+                    let _ = call.extra.leave();
                     let timeout = timeout.unwrap_or_default();
                     Err(CallError::TimedOut { owner: self.0.name.clone(), timeout })
                 }
                 (Err(error), _) => {
-                    call.extra.leave();
+                    let _ = call.extra.leave();
                     Err(error.into())
                 }
             }
@@ -229,7 +230,8 @@ impl<T: 'static> Handle<T> {
         if self.0.mailbox.capacity.is_none() {
             return self.post(op, job);
         }
-        let waited = RoomIn(&self.0);
+        let lineage = Lineage::current();
+        let waited = RoomIn { owner: &self.0, lineage: &lineage };
         self.0.mailbox.object().arrive(op, Kind::Post, &waited)?;
         let is_owner = me.id == self.0.task;
         if self.0.mailbox.has_room() {
@@ -256,7 +258,13 @@ impl<T: 'static> Handle<T> {
         let queued = self.0.mailbox.push_or_wait(Job::kept(op, me.id, errand.clone()));
         match queued.map_err(|refused| self.0.refusal(&refused))? {
             Queued::Yes => Ok(()),
-            Queued::Waiting(room) => self.wait_for_room(inside, &room).inspect_err(|_| errand.leave()),
+            Queued::Waiting(room) => {
+                self.wait_for_room(inside, &room).or_else(|error| match errand.leave() {
+                    // There was room by then, and the job goes its way.
+                    Mine::No if errand.ticket.has_room() => Ok(()),
+                    _ => Err(error),
+                })
+            }
         }
     }
 

@@ -127,7 +127,15 @@ impl<T> Job<T> {
 
     /// Whether somebody is told if it is dropped.
     pub(super) fn tells(&self) -> bool {
-        matches!(self.work, Work::Kept(_))
+        matches!(&self.work, Work::Kept(Promise(kept)) if kept.as_ref().is_none_or(|kept| !kept.ticket().has_room()))
+    }
+
+    /// What it shares with whoever waits for it.
+    pub(super) fn shared(&self) -> Option<&Arc<dyn Kept<T>>> {
+        match &self.work {
+            Work::Kept(promise) => promise.0.as_ref(),
+            Work::Post(_) => None,
+        }
     }
 
     /// The owner takes it: `No` if whoever waited has taken it back.
@@ -185,10 +193,12 @@ impl<F> Errand<F> {
     }
 
     /// Takes the job back, if the owner has not begun it. It is dropped here, and not by the owner.
-    pub(super) fn leave(&self) {
-        if self.ticket.leave() == Mine::Yes {
+    pub(super) fn leave(&self) -> Mine {
+        let mine = self.ticket.leave();
+        if mine == Mine::Yes {
             drop(self.take());
         }
+        mine
     }
 
     /// The closure. For the one who has it by the ticket.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use super::backlog::Backlog;
 use super::error::Panicked;
-use super::job::Job;
+use super::job::{Job, Kept};
 use super::ticket::{Mine, Ticket};
 use crate::platform::{self, Bug, Mutex, seeded};
 use crate::sync::{Line, Place, Reader, Setter, slot};
@@ -66,8 +66,8 @@ struct Inner<T> {
     open: Open,
     /// Jobs that were promised and are still to come, whether the mailbox is closed or not.
     owed: usize,
-    /// Those who wait for room, with the number of their job.
-    room: VecDeque<(u64, Setter<()>)>,
+    /// Those who wait for room.
+    room: VecDeque<Sender<T>>,
     /// Those who wait until the owner is idle.
     until_idle: Line<()>,
     /// How the owner ended.
@@ -90,8 +90,30 @@ impl<T> Inner<T> {
     fn have_room(&mut self, capacity: Option<usize>) -> Vec<Setter<()>> {
         let Some(capacity) = capacity else { return Vec::new() };
         let up_to = self.taken + capacity as u64;
-        let count = self.room.iter().take_while(|(number, _)| *number < up_to).count();
-        self.room.drain(..count).map(|(_, waiting)| waiting).collect()
+        let count = self.room.iter().take_while(|sender| sender.number < up_to).count();
+        self.room.drain(..count).map(Sender::has_room).collect()
+    }
+
+    /// The sender of this job, if it waits for room: the job was taken out of turn, and is in the queue no more.
+    fn sender_of(&mut self, job: &Job<T>) -> Option<Setter<()>> {
+        let taken = job.shared()?;
+        let place = self.room.iter().position(|sender| Arc::ptr_eq(&sender.job, taken))?;
+        self.room.remove(place).map(Sender::has_room)
+    }
+}
+
+/// A sender that waits for room for its job, the how manieth ever queued.
+struct Sender<T> {
+    number: u64,
+    job: Arc<dyn Kept<T>>,
+    waiting: Setter<()>,
+}
+
+impl<T> Sender<T> {
+    /// From now on the job goes its way alone; under the lock, or it could be refused without anybody being told.
+    fn has_room(self) -> Setter<()> {
+        self.job.ticket().get_room();
+        self.waiting
     }
 }
 
@@ -243,12 +265,16 @@ impl<T> Mailbox<T> {
         }
         let number = inner.queued;
         let is_full = self.capacity.is_some_and(|capacity| number - inner.taken >= capacity as u64);
-        let queued = if is_full {
-            let (setter, given) = slot(Some(self.owner));
-            inner.room.push_back((number, setter));
-            Queued::Waiting(Room { number, given })
-        } else {
-            Queued::Yes
+        let queued = match job.shared() {
+            Some(kept) if is_full => {
+                let (waiting, given) = slot(Some(self.owner));
+                inner.room.push_back(Sender { number, job: kept.clone(), waiting });
+                Queued::Waiting(Room { number, given })
+            }
+            kept => {
+                kept.iter().for_each(|kept| kept.ticket().get_room());
+                Queued::Yes
+            }
         };
         let wake = self.append(&mut inner, job);
         drop(inner);
@@ -259,7 +285,7 @@ impl<T> Mailbox<T> {
     /// Whoever waited for room goes away.
     pub(super) fn leave_room(&self, room: &Room) {
         let mut inner = self.inner.lock();
-        let place = inner.room.iter().position(|(number, _)| *number == room.number);
+        let place = inner.room.iter().position(|sender| sender.number == room.number);
         let left = place.and_then(|place| inner.room.remove(place));
         drop(inner);
         drop(left);
@@ -524,7 +550,9 @@ impl<T> Mailbox<T> {
                 (batch.remove(first)?, Vec::new())
             } else {
                 inner.taken += 1;
-                (inner.queue.remove(first - taken)?, inner.have_room(self.capacity))
+                let job = inner.queue.remove(first - taken)?;
+                let sender = inner.sender_of(&job);
+                (job, inner.have_room(self.capacity).into_iter().chain(sender).collect())
             };
             drop((inner, batch));
             room.into_iter().for_each(|waiting| waiting.set(()));

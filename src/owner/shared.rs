@@ -10,6 +10,7 @@ use super::mailbox::{Mailbox, Refused};
 use super::panics::Backtrace;
 use super::policy::WaitOnOwner;
 use super::stall::Watch;
+use super::ticket::Mine;
 use super::trace;
 use crate::wait::{Op, TaskId};
 
@@ -53,7 +54,8 @@ impl<T> Shared<T> {
     /// These jobs will not run: whoever waits for one is told, and the hook of the others.
     pub(super) fn refuse(&self, mut jobs: Backlog<Job<T>>) {
         while let Some(job) = jobs.pop() {
-            if !job.tells() {
+            // One whose sender got room for it and left all the same was told to the sender.
+            if !job.tells() && job.begin() == Mine::Yes {
                 self.will_not_run(job.op(), Unrun::Closed);
             }
             drop(job);

@@ -11,6 +11,8 @@ use crate::platform::atomic::{AtomicU8, Ordering};
 ///     `------- need ----> NEEDED         it is part of what its owner waits for; then as above
 /// ```
 ///
+/// Beside that, whoever waits for room only knows by ROOM that the job goes its way without them.
+///
 /// Each of the three is one operation on one word, so of `begin`, `leave` and `need` one is the first.
 #[derive(Debug, Default)]
 pub(super) struct Ticket(AtomicU8);
@@ -18,6 +20,7 @@ pub(super) struct Ticket(AtomicU8);
 const BEGUN: u8 = 1;
 const LEFT: u8 = 2;
 const NEEDED: u8 = 4;
+const ROOM: u8 = 8;
 
 /// What comes of the wish to begin a job, or to leave it.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,6 +57,15 @@ impl Ticket {
 
     pub(super) fn is_needed(&self) -> bool {
         self.0.load(Ordering::Acquire) & NEEDED != 0
+    }
+
+    /// There is room for the job: its sender does not wait for it any more.
+    pub(super) fn get_room(&self) {
+        self.0.fetch_or(ROOM, Ordering::AcqRel);
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.0.load(Ordering::Acquire) & ROOM != 0
     }
 
     pub(super) fn has_begun(&self) -> bool {
