@@ -20,6 +20,8 @@ const ROOT: [(&str, &[&str]); 5] = [
             "Owner",
             "OwnerLoop",
             "Panicked",
+            "PostError",
+            "Shutdown",
             "ShutdownError",
             "SpawnError",
             "UnknownPolicy",

@@ -27,7 +27,7 @@ trait TakeBack: Send + Sync {
 
 impl<R: Send, F: Send> TakeBack for Call<R, F> {
     fn take_back(&self) {
-        self.extra.leave();
+        let _ = self.extra.leave();
     }
 }
 

@@ -107,12 +107,12 @@ impl<T: 'static> Handle<T> {
                 (Ok(Some(Ok(result))), _) => Ok(result?),
                 (Ok(Some(Err(Abandoned))), _) => Err(self.0.closed().into()),
                 (Ok(None), timeout) => {
-                    call.extra.leave();
+                    let _ = call.extra.leave();
                     let timeout = timeout.unwrap_or_default();
                     Err(CallError::TimedOut { owner: self.0.name.clone(), timeout })
                 }
                 (Err(error), _) => {
-                    call.extra.leave();
+                    let _ = call.extra.leave();
                     Err(error.into())
                 }
             }
@@ -238,7 +238,8 @@ impl<T: 'static> Handle<T> {
         if self.0.mailbox.capacity.is_none() {
             return self.post(op, job);
         }
-        let waited = RoomIn(&self.0);
+        let lineage = Lineage::current();
+        let waited = RoomIn { owner: &self.0, lineage: &lineage };
         self.0.mailbox.object().arrive(op, Kind::Post, &waited)?;
         let is_owner = me.id == self.0.task;
         if self.0.mailbox.has_room() {

@@ -574,24 +574,37 @@ impl<T> Mailbox<T> {
         Some(inner.have_room(self.capacity))
     }
 
-    /// Whether there is a job that carries one of the awaited activations or is needed. If not, the owner is
-    /// woken by the next job, whichever that is.
+    /// Whether there is a job that carries one of the awaited activations or is needed, or one that is to be
+    /// refused. If not, the owner is woken by the next job, whichever that is.
     pub(super) fn has_one_of(&self, batch: &Batch<T>, awaited: &[Activation]) -> bool {
         let mut inner = self.inner.lock();
         let batch = batch.0.borrow();
-        let found = first_of(&batch, &inner.queue, awaited);
-        // Without this job the owner would not take any.
-        found.and_then(|at| batch.iter().chain(inner.queue.iter()).nth(at)).inspect(|job| job.witness());
-        inner.parked = found.is_none();
-        found.is_some()
+        let found = match inner.open {
+            Open::No => !batch.is_empty(),
+            _ => {
+                let first = first_of(&batch, &inner.queue, awaited);
+                // Without this job the owner would not take any.
+                first
+                    .and_then(|at| batch.iter().chain(inner.queue.iter()).nth(at))
+                    .inspect(|job| job.witness());
+                first.is_some()
+            }
+        };
+        inner.parked = !found;
+        found
     }
 
-    /// The first job that carries one of the awaited activations or is needed.
-    pub(super) fn next_of(&self, batch: &Batch<T>, awaited: &[Activation]) -> Option<Job<T>> {
+    /// The first job that carries one of the awaited activations or is needed. If nothing runs any more: what is
+    /// to be refused, or those who wait for it would wait until the owner's own wait is over.
+    pub(super) fn next_of(&self, batch: &Batch<T>, awaited: &[Activation]) -> Option<Next<T>> {
         self.object.step(Op::unasked("next job"), Kind::Take);
         loop {
             let mut inner = self.inner.lock();
             let mut batch = batch.0.borrow_mut();
+            if inner.open == Open::No {
+                self.in_batch.store(0, Ordering::Relaxed);
+                return Some(Next::Refuse(std::mem::take(&mut batch)));
+            }
             let first = first_of(&batch, &inner.queue, awaited)?;
             let taken = batch.len();
             let (job, room) = if first < taken {
@@ -605,7 +618,7 @@ impl<T> Mailbox<T> {
             drop((inner, batch));
             room.into_iter().for_each(|waiting| waiting.set(()));
             if job.begin() == Mine::Yes {
-                return Some(job);
+                return Some(Next::Run(job));
             }
         }
     }

@@ -222,8 +222,10 @@ impl<T> Server for Runner<T> {
     }
 
     fn run_job(&self, awaited: &[Activation]) {
-        if let Some(job) = self.shared.mailbox.next_of(&self.batch, awaited) {
-            self.run(job, Inside::Another);
+        match self.shared.mailbox.next_of(&self.batch, awaited) {
+            Some(Next::Run(job)) => self.run(job, Inside::Another),
+            Some(Next::Refuse(jobs)) => self.shared.refuse(jobs),
+            _ => {}
         }
     }
 }

@@ -4,7 +4,7 @@ use super::job::Errand;
 use super::shared::Shared;
 use crate::owner::error::Panicked;
 use crate::sync::Reader;
-use crate::wait::{Activation, Op, Resource, TaskId};
+use crate::wait::{Activation, Lineage, Op, Resource, TaskId};
 
 /// The reply that a caller waits for.
 pub(super) struct ReplyTo<'a, T, R, F> {
@@ -37,20 +37,26 @@ impl<T, R: Send, F: Send> Resource for ReplyTo<'_, T, R, F> {
 }
 
 /// Room in the queue.
-pub(super) struct RoomIn<'a, T>(pub(super) &'a Shared<T>);
+pub(super) struct RoomIn<'a, T> {
+    pub(super) owner: &'a Shared<T>,
+    /// Of the job that is to have it.
+    pub(super) lineage: &'a Lineage,
+}
 
 impl<T> Resource for RoomIn<'_, T> {
     fn provider(&self) -> Option<TaskId> {
-        (!self.0.mailbox.has_room()).then_some(self.0.task)
+        (!self.owner.mailbox.has_room()).then_some(self.owner.task)
     }
 
     fn name(&self) -> String {
-        format!("room in the queue of owner `{}`", self.0.name)
+        format!("room in the queue of owner `{}`", self.owner.name)
     }
 
-    /// An owner that serves makes room by serving.
+    /// An owner that serves makes room by serving, and the job itself needs none if it is served.
     fn is_served(&self, awaited: Option<Activation>) -> bool {
-        awaited.is_some_and(|awaited| self.0.mailbox.holds_one_of(awaited))
+        awaited.is_some_and(|awaited| {
+            self.lineage.descends_from(&[awaited]) || self.owner.mailbox.holds_one_of(awaited)
+        })
     }
 
     fn remark(&self, provider_is_in: Op) -> Option<String> {

@@ -261,6 +261,8 @@ thread_local! {
     static WANTS_BACKTRACE: Cell<bool> = const { Cell::new(false) };
     /// Where the last panic of this thread began.
     static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
+    /// How many places were noted on this thread.
+    static NOTED: Cell<u32> = const { Cell::new(0) };
 }
 
 struct Place {
@@ -276,13 +278,15 @@ struct Place {
 pub(crate) fn catch<R>(backtrace: bool, body: impl FnOnce() -> R) -> Result<R, Caught> {
     static ONCE: Once = Once::new();
     ONCE.call_once(note_places);
+    let before = NOTED.get();
     let wanted = backtrace && WANTS_BACKTRACE.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(body));
     if backtrace {
         WANTS_BACKTRACE.set(wanted);
     }
     result.map_err(|payload| {
-        let place = PLACE.take();
+        // A panic that is resumed has none: what is there may be that of another, caught long ago.
+        let place = PLACE.take().filter(|_| NOTED.get() != before);
         let (at, backtrace) = place.map_or((None, None), |place| (Some(place.at), place.backtrace));
         Caught { payload, at, backtrace }
     })
@@ -297,6 +301,7 @@ fn note_places() {
             let backtrace = wanted.then(|| Arc::new(Backtrace::force_capture()));
             let place = Place { at: (at.file().to_owned(), at.line()), backtrace };
             let _ = PLACE.try_with(|last| last.replace(Some(place)));
+            let _ = NOTED.try_with(|noted| noted.set(noted.get().wrapping_add(1)));
         }
         outside(info);
     }));

@@ -244,7 +244,7 @@ where
         let called = Called { kind: "run", number: id, name: session.name.clone() };
         let cancel = Cancel::new(called, behalf.cancel());
         self.begin(Active { id, cancel: cancel.clone() })?;
-        let going = Going { cancel: cancel.clone(), enrolled_with: None };
+        let going = Going { cancel: cancel.clone(), enrolled_with: None, has_ended: false };
         let task = Task::new("run", id, session.name.clone());
         let activation = Activation::begin();
         let lineage = behalf.with(activation, Some(cancel.clone()));
@@ -268,22 +268,24 @@ where
 struct Going<T: 'static> {
     cancel: Arc<Cancel>,
     enrolled_with: Option<Handle<T>>,
+    has_ended: bool,
 }
 
 impl<T> Going<T> {
     /// The run has an answer: whether it counts.
-    fn end(self) -> Standing {
-        let standing = self.cancel.end();
-        drop(self);
-        standing
+    fn end(mut self) -> Standing {
+        self.has_ended = true;
+        self.cancel.end()
     }
 }
 
 impl<T> Drop for Going<T> {
     fn drop(&mut self) {
-        match self.enrolled_with.take() {
-            Some(owner) => owner.dismiss(&self.cancel),
-            None => drop(self.cancel.end()),
+        if !self.has_ended {
+            let _ = self.cancel.end();
+        }
+        if let Some(owner) = self.enrolled_with.take() {
+            owner.dismiss(&self.cancel);
         }
     }
 }
@@ -305,7 +307,11 @@ impl<T, In: Send + 'static, Out: Send + 'static> Prepared<T, In, Out> {
         owner.enrol(&going.cancel)?;
         going.enrolled_with = Some(owner.clone());
         let (name, spawner) = (session.name.clone(), session.spawner.clone());
+        // In this order, if the work is dropped: whoever learns of the end finds the session free.
+        let unsettled = (going, result);
         let body = move |me: &Rc<Local>| {
+            let unsettled = unsettled;
+            let (going, result) = unsettled;
             result.is_provided_by(me.id);
             me.behalf.set(lineage);
             let run = Run { id, owner: session.owner.clone(), cancel: going.cancel.clone() };
