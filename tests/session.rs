@@ -74,6 +74,16 @@ fn serve_completes() {
 }
 
 #[test]
+fn an_owner_that_has_served_comes_to_rest() {
+    within_a_minute(|| {
+        let owner = owner("vm", WaitOnOwner::Serve);
+        let (vm, session) = (owner.handle(), calling_back(&owner.handle()));
+        assert_eq!(vm.call("eval", move |_| session.run(()).unwrap()), Ok("answer"));
+        assert_eq!(vm.wait_idle(), Ok(()));
+    });
+}
+
+#[test]
 fn a_session_overrides_the_policy_of_the_owner() {
     within_a_minute(|| {
         let owner = owner("vm", WaitOnOwner::Reject);

@@ -568,10 +568,15 @@ impl<T> Mailbox<T> {
         let count = if self.at_once == 1 { 1 } else { inner.queued - inner.taken };
         inner.taken += count;
         self.in_batch.store(count as usize, Ordering::Relaxed);
+        self.may_be_empty(inner);
+        Some(inner.have_room(self.capacity))
+    }
+
+    /// A job has been taken. An owner that looks would look for ever where nothing is left.
+    fn may_be_empty(&self, inner: &Inner<T>) {
         if platform::CAN_SPIN && inner.queue.is_empty() {
             self.hints.has_job.store(0, Ordering::Relaxed);
         }
-        Some(inner.have_room(self.capacity))
     }
 
     /// Whether there is a job that carries one of the awaited activations or is needed, or one that is to be
@@ -613,6 +618,7 @@ impl<T> Mailbox<T> {
             } else {
                 let job = inner.queue.remove(first - taken)?;
                 let room = inner.is_taken(&job, self.capacity);
+                self.may_be_empty(&inner);
                 (job, room)
             };
             drop((inner, batch));
