@@ -35,8 +35,15 @@
 //! and keep. A look does not: a job that is there when the owner looks, and one that comes while it waits, are
 //! served after both.
 //!
+//! An owner that found no job takes again when there is something for it: a job, the close, the last promise kept
+//! after that. This has happened before the take, which would not be there without it, and is in no race with it.
+//! So nothing else may wake an owner: a close while a job is still owed does not. (Else either of two independent
+//! steps, keep and close, could have been what woke it, and the take would have to be ordered after one of them.)
+//! Likewise what a wait does that was cancelled has happened after the cancel.
+//!
 //! A run that somebody cancels is one object with everything that is waited for on its behalf: the mailbox, the lock,
-//! the reply. Whether a wait arrives before it is cancelled, and whether it is granted before, can be told.
+//! the reply; and with a run that is part of it, which asks for both by one look. Whether a wait arrives before it is
+//! cancelled, and whether it is granted before, can be told.
 //!
 //! A timed wait that may end at any moment, and a wait that may end for no reason, is a look at its slot: it comes
 //! before what it waits for, or after. One that ends by time only when nothing else can happen is no step; then

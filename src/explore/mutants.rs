@@ -29,6 +29,10 @@ pub(super) enum Mutant {
     ClaimedIsAwake,
     /// An arrival that closes a cycle does not depend on the arrivals of the cycle.
     CycleIndependent,
+    /// Whether there is room, or nothing to do, does not depend on what the owner takes.
+    TakesIndependent,
+    /// Whether a run ends or is cancelled first does not matter.
+    CancelsIndependent,
 }
 
 pub(super) use switch::{is, seed};
@@ -40,6 +44,8 @@ pub(super) fn forgets(a: Kind, b: Kind) -> bool {
     is(Mutant::PushesIndependent) && a == Push && b == Push
         || is(Mutant::LocksIndependent) && a == Lock && b == Lock
         || is(Mutant::TriesIndependent) && (matches!(a, TryPop | TryLock) || matches!(b, TryPop | TryLock))
+        || is(Mutant::TakesIndependent) && matches!((a, b), (Take, TryPost | Idle) | (TryPost | Idle, Take))
+        || is(Mutant::CancelsIndependent) && matches!((a, b), (Cancel, Settle) | (Settle, Cancel))
 }
 
 #[cfg(not(test))]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::deadlock::Deadlock;
 use super::op::Op;
 use super::registry;
-use super::scheduler::{Kind, Object};
+use super::scheduler::{Kind, Object, StampCell};
 use super::task::Called;
 use crate::platform::atomic::{AtomicU8, Ordering};
 use crate::platform::{Bug, seeded};
@@ -91,6 +91,8 @@ impl WaitError {
 pub(crate) struct Cancel {
     state: AtomicU8,
     pub(super) object: Object,
+    /// What had happened when it was cancelled.
+    cancelled: StampCell,
     run: Arc<Called>,
     outer: Option<Arc<Self>>,
 }
@@ -115,7 +117,13 @@ pub(crate) enum Standing {
 impl Cancel {
     /// That of a run which acts on behalf of `outer`.
     pub(crate) fn new(run: Called, outer: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { state: AtomicU8::new(LIVE), object: Object::new(), run: Arc::new(run), outer })
+        Arc::new(Self {
+            state: AtomicU8::new(LIVE),
+            object: Object::new(),
+            cancelled: StampCell::default(),
+            run: Arc::new(run),
+            outer,
+        })
     }
 
     /// Refuses every wait on this behalf from now on, and ends those that go on. Says whether the run is
@@ -132,6 +140,9 @@ impl Cancel {
     fn become_cancelled(&self, op: Op, state: u8) -> bool {
         self.object.observe();
         self.object.step(op, Kind::Cancel);
+        if self.state.load(Ordering::Relaxed) == LIVE {
+            self.cancelled.set_here();
+        }
         let before = self.state.compare_exchange(LIVE, state, Ordering::AcqRel, Ordering::Acquire);
         if before.is_ok() && !seeded(Bug::CancelWakesNobody) {
             registry::interrupt(self);
@@ -141,6 +152,7 @@ impl Cancel {
 
     /// The run has an answer, or will have none.
     pub(crate) fn end(&self) -> Standing {
+        self.is_seen_with_outer();
         self.object.step(Op::unasked("end"), Kind::Settle);
         match self.state.fetch_or(ENDED, Ordering::AcqRel) & !ENDED {
             CANCELLED if !seeded(Bug::AnswerAfterCancel) => Standing::Cancelled,
@@ -159,14 +171,21 @@ impl Cancel {
 
     /// Whether it is cancelled, for somebody who goes on in either case.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.all().for_each(|cancel| cancel.object.step(Op::unasked("is cancelled?"), Kind::Look));
+        self.is_seen_with_outer();
+        self.object.step(Op::unasked("is cancelled?"), Kind::Look);
         self.refused().is_some()
+    }
+
+    /// Whoever looks at this one looks at those of the runs it is part of by the same look.
+    fn is_seen_with_outer(&self) {
+        self.all().skip(1).for_each(|outer| self.object.is_ended_by(outer.object));
     }
 
     /// What a wait on this behalf is refused with.
     pub(super) fn refused(&self) -> Option<Cancelled> {
         let is_over = |cancel: &&Self| cancel.state.load(Ordering::Acquire) & (CANCELLED | CLOSED) != 0;
         let cancelled = self.all().find(is_over)?;
+        cancelled.cancelled.witness();
         Some(Cancelled(Some(cancelled.run.clone())))
     }
 

@@ -316,6 +316,11 @@ impl Object {
         });
     }
 
+    /// What happens to `cancel` is seen by whoever looks at this: see [`Scheduler::is_ended_by`].
+    pub(super) fn is_ended_by(self, cancel: Self) {
+        ask(|scheduler| scheduler.is_ended_by(cancel.name(), self.name()));
+    }
+
     /// The calling task can tell the order of what it does next from that of others: from now on, steps on
     /// this object that would not have been one are.
     pub(crate) fn observe(self) {

@@ -176,6 +176,15 @@ fn random_programs() -> impl Iterator<Item = Known> {
     })
 }
 
+/// Random systems, likewise.
+fn random_systems() -> impl Iterator<Item = Known> {
+    (1..=400).filter_map(|seed| {
+        let exploration = Exploration::new(settings(), System::random(seed).body());
+        let (executions, truth) = enumerate(&exploration, 300)?;
+        Some(Known { exploration, truth, executions: executions as u64, settings: settings() })
+    })
+}
+
 /// Programs that lose classes if only the races of new events are reversed, with the first choice that shows it.
 /// They are too large to be enumerated; what is true of them is what the search sees that is right.
 fn rare_programs() -> impl Iterator<Item = Known> {
@@ -194,6 +203,7 @@ fn rare_programs() -> impl Iterator<Item = Known> {
 #[test]
 fn every_mutant_is_caught() {
     let programs: Vec<_> = random_programs().chain(rare_programs()).collect();
+    let systems: Vec<_> = random_systems().collect();
     let mutants = [
         Mutant::None,
         Mutant::PushesIndependent,
@@ -206,8 +216,14 @@ fn every_mutant_is_caught() {
         Mutant::RetireInAnyOrder,
         Mutant::ClaimedIsAwake,
         Mutant::CycleIndependent,
+        Mutant::TakesIndependent,
+        Mutant::CancelsIndependent,
     ];
     for mutant in mutants {
+        let programs = match mutant {
+            Mutant::TakesIndependent | Mutant::CancelsIndependent => &systems,
+            _ => &programs,
+        };
         let caught = programs.iter().filter(|known| {
             let max_executions = Some(4 * known.executions + 100);
             let settings = Settings { mutant, max_executions, ..known.settings.clone() };

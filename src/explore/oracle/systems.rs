@@ -120,8 +120,14 @@ impl System {
         let mut policy =
             || [WaitOnOwner::Detect, WaitOnOwner::Serve, WaitOnOwner::Reject][dice.roll(3) as usize];
         let policies = [policy(), policy()];
-        let tasks = 2 + dice.roll(2);
         let flavour = dice.roll(11);
+        // With more steps to an operation there are fewer of those.
+        let (fewest, more) = match flavour {
+            ..5 => (2, 2),
+            5..10 => (2, 4),
+            _ => (1, 4),
+        };
+        let tasks = fewest + dice.roll(more) / (more - 1);
         let does = |dice: &mut Dice| {
             let o = dice.roll(2) as usize;
             let one = if dice.roll(3) == 0 { o } else { 0 };
@@ -192,7 +198,7 @@ impl System {
                 ]),
             }
         };
-        let task = |dice: &mut Dice| (0..1 + dice.roll(2)).map(|_| does(dice)).collect();
+        let task = |dice: &mut Dice| (0..1 + dice.roll(more) / (more - 1)).map(|_| does(dice)).collect();
         let tasks = (0..tasks).map(|_| task(&mut dice)).collect();
         let capacity = match flavour {
             5 => Some(1 + dice.roll(2) as usize),
