@@ -9,7 +9,7 @@ const ROOMS: [&str; 9] = ["platform", "wait", "sync", "owner", "session", "explo
 
 /// What the library's root gives to the rooms above the one that defines it.
 const ROOT: [(&str, &[&str]); 5] = [
-    ("wait", &["Deadlock", "Hop", "IntoOp", "Op", "Site", "Waiting", "on_deadlock", "waiting_tasks"]),
+    ("wait", &["Cancelled", "Deadlock", "Following", "Hop", "IntoOp", "Lineage", "Op", "Site", "WaitError", "Waiting", "current_op", "on_deadlock", "waiting_tasks"]),
     (
         "owner",
         &[
@@ -30,7 +30,7 @@ const ROOT: [(&str, &[&str]); 5] = [
     ),
     ("sync", &["thread"]),
     ("explore", &["Explorer"]),
-    ("session", &["SessionBuilder", "Run", "RunError", "RunHandle", "Session"]),
+    ("session", &["Canceller", "Outcome", "SessionBuilder", "Run", "RunError", "RunHandle", "Session"]),
 ];
 
 const SWITCH_FILES: [&str; 3] = ["src/platform/mod.rs", "src/lib.rs", "src/main.rs"];

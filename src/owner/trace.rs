@@ -35,13 +35,14 @@ pub(super) struct Running(#[cfg(feature = "tracing")] Option<(tracing::span::Ent
 pub(super) fn begins(owner: &str, op: Op, lineage: Option<&Lineage>, queued_at: QueuedAt) -> Running {
     #[cfg(feature = "tracing")]
     {
+        let nobodys = Lineage::default();
         let span = tracing::debug_span!(
             target: "impasse",
             "job",
             owner,
             op = op.label,
             at = %op.site(),
-            lineage = ?lineage,
+            lineage = ?lineage.unwrap_or(&nobodys),
             queued_us = queued_at.waited().as_micros() as u64,
             run_us = tracing::field::Empty,
         );
