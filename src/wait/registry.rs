@@ -285,7 +285,8 @@ pub fn waiting_tasks() -> Vec<Waiting> {
 
 /// The wait that a task is in.
 pub(crate) fn waiting_of(task: TaskId) -> Option<Waiting> {
-    look(|look| look.describe(&*record(task)?, task))
+    let record = record(task)?;
+    look(|look| look.describe(&record, task))
 }
 
 /// The same of these tasks only, each with its number.
