@@ -9,7 +9,24 @@ const ROOMS: [&str; 9] = ["platform", "wait", "sync", "owner", "session", "explo
 
 /// What the library's root gives to the rooms above the one that defines it.
 const ROOT: [(&str, &[&str]); 5] = [
-    ("wait", &["Cancelled", "Deadlock", "Following", "Hop", "IntoOp", "Lineage", "Op", "Site", "WaitError", "Waiting", "current_op", "on_deadlock", "waiting_tasks"]),
+    (
+        "wait",
+        &[
+            "Cancelled",
+            "Deadlock",
+            "Following",
+            "Hop",
+            "IntoOp",
+            "Lineage",
+            "Op",
+            "Site",
+            "WaitError",
+            "Waiting",
+            "current_op",
+            "on_deadlock",
+            "waiting_tasks",
+        ],
+    ),
     (
         "owner",
         &[

@@ -43,7 +43,8 @@
 //!
 //! A run that somebody cancels is one object with everything that is waited for on its behalf: the mailbox, the lock,
 //! the reply; and with a run that is part of it, which asks for both by one look. Whether a wait arrives before it is
-//! cancelled, and whether it is granted before, can be told.
+//! cancelled, and whether it is granted before, can be told. A cancelled run takes a lock that is free and is refused
+//! one that is not, so an unlock there depends on what a try does (coarser than need be while nobody is cancelled).
 //!
 //! A timed wait that may end at any moment, and a wait that may end for no reason, is a look at its slot: it comes
 //! before what it waits for, or after. One that ends by time only when nothing else can happen is no step; then

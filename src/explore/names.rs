@@ -39,7 +39,7 @@ pub(super) struct Known {
     /// Somebody looks.
     pub(super) observed: bool,
     /// The object that stands for this one and others: whoever looks at one of them looks at another too and does
-    /// what comes first, or what happens to one ends a wait at the other. 0 if it stands for itself.
+    /// what comes first, or what happens to one ends a wait at the other. It may be this one. 0 if it is by itself.
     pub(super) with: u32,
 }
 
@@ -132,7 +132,8 @@ impl Names {
             known.with = whole;
         }
         objects.entry(part).or_default().with = whole;
-        objects.entry(whole).or_default().shared = true;
+        let stands_for_both = objects.entry(whole).or_default();
+        (stands_for_both.shared, stands_for_both.with) = (true, whole);
         self.changed.store(true, Ordering::Relaxed);
     }
 

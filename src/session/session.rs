@@ -237,7 +237,7 @@ where
     }
 
     /// A run that has everything but its thread.
-    fn prepare(&self) -> Result<(Prepared<T, In, Out>, RunHandle<T, Out>), RunError> {
+    fn prepare(&self) -> Result<Pair<T, In, Out>, RunError> {
         let session = &self.0;
         let id = session.runs.fetch_add(1) + 1;
         let behalf = &wait::current().behalf;
@@ -262,6 +262,9 @@ where
         Ok((Prepared { session: session.clone(), id, task, lineage, result, going }, handle))
     }
 }
+
+/// What a run's thread is given, and what its starter is.
+type Pair<T, In, Out> = (Prepared<T, In, Out>, RunHandle<T, Out>);
 
 /// A run that goes on: its session has no other then, and its owner cancels it when it is closed. Dropped, it is
 /// over, with an answer or without.

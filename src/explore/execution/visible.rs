@@ -31,7 +31,12 @@ impl Execution {
                 with
             }
         };
-        if visible { Touch { object, kind: access.kind } } else { Touch::NOTHING }
+        let kind = match access.kind {
+            // Whoever finds the lock free takes it, cancelled or not; whoever has to wait is refused.
+            Kind::Unlock if known.with != 0 => Kind::TryLock,
+            kind => kind,
+        };
+        if visible { Touch { object, kind } } else { Touch::NOTHING }
     }
 
     /// Whether the task has done so much without a step that it may be waiting for somebody in a loop. Then this

@@ -147,7 +147,8 @@ fn random_programs_are_explored_completely_and_once() {
 #[test]
 fn random_systems_are_explored_completely() {
     let counts = Counts::default();
-    for_all((1..=cases(3_000)).collect(), |seed| {
+    // In the first one a cancelled run asks for a lock, which lost a class while an unlock was independent of that.
+    for_all([3_077].into_iter().chain(1..=cases(3_000)).collect(), |seed| {
         let system = System::random(seed);
         let checked = catch_unwind(AssertUnwindSafe(|| compare(seed, system.body(), &counts)));
         assert!(checked.is_ok(), "seed {seed}: {system:?}");
