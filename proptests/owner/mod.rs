@@ -16,11 +16,13 @@ mod model;
 mod real;
 mod told;
 
+use proptest::test_runner::Config;
 use proptest_state_machine::prop_state_machine;
 use real::Real;
 
 prop_state_machine! {
-    #![proptest_config(super::config())]
+    // What is wrong for good is waited for, in each of the smaller cases that are tried then.
+    #![proptest_config(Config { max_shrink_time: 30_000, ..super::config() })]
 
     /// Order, answers, refusals, what the hook is told and how it ends are those of the model.
     #[test]

@@ -283,7 +283,7 @@ impl<T: 'static> Handle<T> {
                 Err(PostError::from(error))
             }
             // What was accepted meanwhile was accepted.
-            Mine::No => Ok(inside.surely(&room.given).map_err(WaitError::from)?),
+            Mine::No => Ok(inside.surely(&room.given)?),
         })?;
         given.map_err(|Abandoned| self.0.closed().into())
     }
