@@ -223,6 +223,28 @@ fn a_call_to_another_owner_that_calls_back_is_served() {
     });
 }
 
+/// S5: a worker that holds a lock calls the owner, and a job of the owner waits for the lock.
+#[test]
+fn a_job_that_waits_for_a_lock_serves_its_holder() {
+    within_a_minute(|| {
+        for _ in 0..200 {
+            let owner = owner("vm", WaitOnOwner::Serve);
+            let lock = Arc::new(impasse::sync::Mutex::named("table", 0));
+            let (vm, table) = (owner.handle(), lock.clone());
+            let (holds, is_held) = mpsc::channel();
+            let worker = impasse::thread::spawn("worker", move || {
+                let mut held = table.lock().unwrap();
+                holds.send(()).unwrap();
+                *held += vm.call("from the worker", |_| 41).unwrap();
+            });
+            is_held.recv().unwrap();
+            let seen = owner.handle().call("job", move |_| *lock.lock().unwrap() + 1).unwrap();
+            assert_eq!(seen, 42);
+            worker.unwrap().join().unwrap();
+        }
+    });
+}
+
 /// A cycle that serving cannot open is reported as under `Detect`.
 #[test]
 fn a_lock_cycle_is_reported_under_serve() {

@@ -239,36 +239,23 @@ impl<T: 'static> Handle<T> {
             return self.post(op, job);
         }
         let lineage = Lineage::current();
-        let waited = RoomIn { owner: &self.0, lineage: &lineage };
+        let waited = RoomIn { owner: &self.0, lineage: &lineage, job: None };
         self.0.mailbox.object().arrive(op, Kind::Post, &waited)?;
-        let is_owner = me.id == self.0.task;
         if self.0.mailbox.has_room() {
-            return self.queue_with_room(&me, op, job, None);
-        }
-        let manner = is_owner.then_some(Manner::Judged);
-        let request = Request { manner, arrival: Arrival::Made, ..Request::new(&waited, op) };
-        wait::door(request, |inside| self.queue_with_room(&me, op, job, Some(inside)))
-    }
-
-    /// Queues a post whose sender waits `inside` for room, if it has to.
-    fn queue_with_room<F: FnOnce(&T) + Send + 'static>(
-        &self,
-        me: &Local,
-        op: Op,
-        job: F,
-        inside: Option<&Inside<'_>>,
-    ) -> Result<(), PostError> {
-        let Some(inside) = inside else {
             let job = Job::post(op, me.behalf.shared(), me.id, job);
             return self.0.mailbox.push(job).map_err(|refused| self.0.refusal(&refused));
-        };
-        let errand = Arc::new(Errand::new(Lineage::current(), job));
-        let kept: Arc<dyn Kept<T>> = errand;
-        let queued = self.0.mailbox.push_or_wait(Job::kept(op, me.id, kept.clone()), &kept);
-        match queued.map_err(|refused| self.0.refusal(&refused))? {
-            Queued::Yes => Ok(()),
-            Queued::Waiting(room) => self.wait_for_room(inside, &room, &kept),
         }
+        let kept: Arc<dyn Kept<T>> = Arc::new(Errand::new(lineage.clone(), job));
+        let waited = RoomIn { job: Some(&kept), ..waited };
+        let manner = (me.id == self.0.task).then_some(Manner::Judged);
+        let request = Request { manner, arrival: Arrival::Made, ..Request::new(&waited, op) };
+        wait::door(request, |inside| {
+            let queued = self.0.mailbox.push_or_wait(Job::kept(op, me.id, kept.clone()), &kept);
+            match queued.map_err(|refused| self.0.refusal(&refused))? {
+                Queued::Yes => Ok(()),
+                Queued::Waiting(room) => self.wait_for_room(inside, &room, &kept),
+            }
+        })
     }
 
     fn wait_for_room(

@@ -1,6 +1,8 @@
 //! What others wait for at an owner, as the graph and the reports see it.
 
-use super::job::Errand;
+use std::sync::Arc;
+
+use super::job::{Errand, Kept};
 use super::shared::Shared;
 use crate::owner::error::Panicked;
 use crate::sync::Reader;
@@ -41,6 +43,8 @@ pub(super) struct RoomIn<'a, T> {
     pub(super) owner: &'a Shared<T>,
     /// Of the job that is to have it.
     pub(super) lineage: &'a Lineage,
+    /// That job, once it is certain that its sender has to wait.
+    pub(super) job: Option<&'a Arc<dyn Kept<T>>>,
 }
 
 impl<T> Resource for RoomIn<'_, T> {
@@ -57,6 +61,10 @@ impl<T> Resource for RoomIn<'_, T> {
         awaited.is_some_and(|awaited| {
             self.lineage.descends_from(&[awaited]) || self.owner.mailbox.holds_one_of(awaited)
         })
+    }
+
+    fn hand_over(&self) -> bool {
+        self.job.is_some_and(|job| self.owner.mailbox.need(job.ticket()))
     }
 
     fn remark(&self, provider_is_in: Op) -> Option<String> {

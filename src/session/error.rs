@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::owner::{BoxError, Closed, Panicked, from_wait_error};
+use crate::owner::{BoxError, CallError, Closed, Panicked, PostError, from_wait_error};
 use crate::wait::{Cancelled, Deadlock, WaitError};
 
 /// Why a run has no result.
@@ -94,12 +94,18 @@ pub enum RunError {
 from_wait_error!(RunError);
 
 impl RunError {
-    /// What the engine's error means: a deadlock that some wait of the run was refused for stays one, however
+    /// What the engine's error means: an owner that closed is told as such, and a deadlock that some wait of the run was refused for stays one, however
     /// the engine wrapped it.
     pub(super) fn of_engine(error: BoxError) -> Self {
-        match Deadlock::behind(&*error) {
-            Some(deadlock) => Self::Deadlock(deadlock.clone()),
-            None => Self::Failed(error),
+        if let Some(deadlock) = Deadlock::behind(&*error) {
+            return Self::Deadlock(deadlock.clone());
+        }
+        // A run whose call was refused because the owner closes ends as one that was told so while it waited.
+        match (error.downcast_ref::<CallError>(), error.downcast_ref::<PostError>()) {
+            (Some(CallError::Closed(closed)), _) | (_, Some(PostError::Closed(closed))) => {
+                Self::Closed(closed.clone())
+            }
+            _ => Self::Failed(error),
         }
     }
 }

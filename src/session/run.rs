@@ -11,7 +11,9 @@ use crate::owner::{CallError, Closed, Handle, PostError, WaitOnOwner, on_owner_t
 use crate::platform::{Bug, seeded};
 use crate::sync::{Abandoned, Arriving, Reader, Settled};
 use crate::wait::Awaited as _;
-use crate::wait::{self, Activation, Arrival, Cancel, IntoOp, Manner, Op, Request, Resource, TaskId};
+use crate::wait::{
+    self, Activation, Arrival, Cancel, IntoOp, Manner, Op, Request, Resource, Standing, TaskId,
+};
 
 pub(super) type RunResult<Out> = Result<Out, RunError>;
 
@@ -160,12 +162,15 @@ impl<T: 'static, Out: Send + 'static> RunHandle<T, Out> {
     ) -> Result<(), Closed> {
         let op = op.into_op();
         let reservation = self.owner.reserve(op)?;
-        let (session, run) = (self.session.clone(), self.id);
+        let ending = self.ending();
         match self.result.take() {
             Some(result) => result.then(move |result| {
-                reservation.post(op, move |state| settle(state, ended(result, &session, run)));
+                reservation.post(op, move |state| settle(state, ending.of(result)));
             }),
-            None => reservation.post(op, move |state| settle(state, Err(RunError::Taken { session, run }))),
+            None => {
+                let Ending { session, run, .. } = ending;
+                reservation.post(op, move |state| settle(state, Err(RunError::Taken { session, run })));
+            }
         }
         Ok(())
     }
@@ -202,6 +207,15 @@ impl<T: 'static, Out: Send + 'static> RunHandle<T, Out> {
         self.id
     }
 
+    fn ending(&self) -> Ending {
+        Ending {
+            session: self.session.clone(),
+            run: self.id,
+            cancel: self.cancel.clone(),
+            closed: self.owner.closed(),
+        }
+    }
+
     /// Waits for the run, which `launch`, if it is given, starts once the wait is past the door.
     pub(super) fn wait_for(
         &mut self,
@@ -227,7 +241,7 @@ impl<T: 'static, Out: Send + 'static> RunHandle<T, Out> {
         match settled {
             Some(settled) => {
                 self.result = None;
-                ended(settled, &session, run)
+                self.ending().of(settled)
             }
             None => Err(RunError::TimedOut { session, run, timeout: timeout.unwrap_or_default() }),
         }
@@ -252,8 +266,24 @@ pub(super) fn manner_here(of_session: Option<WaitOnOwner>, op: Op) -> Result<Opt
     }
 }
 
-fn ended<Out>(result: Settled<RunResult<Out>>, session: &Arc<str>, run: u64) -> RunResult<Out> {
-    result.unwrap_or_else(|Abandoned| Err(RunError::Abandoned { session: session.clone(), run }))
+/// What is known of a run that has ended.
+#[derive(Clone)]
+struct Ending {
+    session: Arc<str>,
+    run: u64,
+    cancel: Arc<Cancel>,
+    closed: Closed,
+}
+
+impl Ending {
+    fn of<Out>(self, result: Settled<RunResult<Out>>) -> RunResult<Out> {
+        let Self { session, run, cancel, closed } = self;
+        result.unwrap_or_else(|Abandoned| match cancel.end() {
+            Standing::Answered => Err(RunError::Abandoned { session, run }),
+            Standing::Cancelled => Err(cancel.verdict().into()),
+            Standing::Closed => Err(closed.into()),
+        })
+    }
 }
 
 /// The end of a run, as the graph sees it.
@@ -278,8 +308,7 @@ impl<Out: Send> Resource for Ended<'_, Out> {
 #[must_use = "a future gives its value to whoever awaits it"]
 pub struct Outcome<Out> {
     arriving: Option<Arriving<RunResult<Out>>>,
-    session: Arc<str>,
-    run: u64,
+    ending: Ending,
 }
 
 impl<T: 'static, Out: Send + 'static> IntoFuture for RunHandle<T, Out> {
@@ -287,7 +316,8 @@ impl<T: 'static, Out: Send + 'static> IntoFuture for RunHandle<T, Out> {
     type IntoFuture = Outcome<Out>;
 
     fn into_future(self) -> Outcome<Out> {
-        Outcome { arriving: self.result.map(Arriving::of), session: self.session, run: self.id }
+        let ending = self.ending();
+        Outcome { arriving: self.result.map(Arriving::of), ending }
     }
 }
 
@@ -295,20 +325,21 @@ impl<Out: Send + 'static> Future for Outcome<Out> {
     type Output = Result<Out, RunError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { arriving, session, run } = &*self;
+        let Self { arriving, ending } = &*self;
         let Some(arriving) = arriving else {
-            return Poll::Ready(Err(RunError::Taken { session: session.clone(), run: *run }));
+            let Ending { session, run, .. } = ending.clone();
+            return Poll::Ready(Err(RunError::Taken { session, run }));
         };
         let settled = ready!(arriving.poll(context));
-        Poll::Ready(ended(settled, session, *run))
+        Poll::Ready(ending.clone().of(settled))
     }
 }
 
 impl<Out> fmt::Debug for Outcome<Out> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outcome")
-            .field("session", &self.session)
-            .field("run", &self.run)
+            .field("session", &self.ending.session)
+            .field("run", &self.ending.run)
             .finish_non_exhaustive()
     }
 }

@@ -85,14 +85,14 @@ impl<T> Mutex<T> {
     /// # Blocking
     ///
     /// Until the holder unlocks; the edge of the wait-for graph leads to the holder. On an owner thread it is
-    /// allowed under every policy; under `Serve` nothing is served meanwhile.
+    /// allowed under every policy; under `Serve` the jobs that the holder waits for are run meanwhile.
     #[track_caller]
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, WaitError> {
         let (lock, op) = (&self.lock, "lock".into_op());
         let me = wait::current().id;
         lock.object.arrive(op, Kind::Lock, lock)?;
         if !lock.take(0, me) {
-            let request = Request { can_serve: false, arrival: Arrival::Made, ..Request::new(lock, op) };
+            let request = Request { arrival: Arrival::Made, ..Request::new(lock, op) };
             wait::door(request, |inside| inside.until(&Turn { lock, in_line: Cell::new(false) }))?;
         }
         Ok(self.held())
@@ -213,22 +213,27 @@ impl Awaited for Turn<'_> {
     fn object(&self) -> Object {
         self.lock.object
     }
-}
 
-impl Drop for Turn<'_> {
-    /// Whoever leaves without the lock leaves the line too; and one who was called has somebody else called.
-    fn drop(&mut self) {
-        if !self.in_line.get() || seeded(Bug::StaysInLine) {
+    /// Whoever does not wait for the lock leaves the line; and one who was called has somebody else called.
+    fn pause(&self, waiter: TaskId) {
+        if !self.in_line.replace(false) || seeded(Bug::StaysInLine) {
             return;
         }
         let mut line = self.lock.line.lock();
-        let me = wait::current().id;
-        match line.iter().position(|task| *task == me) {
+        match line.iter().position(|task| *task == waiter) {
             Some(place) => drop(line.remove(place)),
             None if self.lock.provider().is_none() => {
                 line.front().copied().inspect(|next| next.unpark());
             }
             None => {}
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.in_line.get() {
+            self.pause(wait::current().id);
         }
     }
 }

@@ -39,8 +39,6 @@ pub(crate) struct Request<'a> {
     pub(crate) manner: Option<Manner>,
     /// It ends by itself after a time: it is shown, and no verdict rests on it.
     pub(crate) timed: bool,
-    /// Whether the task can run something else meanwhile: it blocks by [`Inside::until`].
-    pub(crate) can_serve: bool,
     /// As what an explorer sees the wait come.
     pub(crate) arrival: Arrival,
 }
@@ -59,15 +57,7 @@ pub(crate) enum Arrival {
 impl<'a> Request<'a> {
     /// A wait as its task makes them.
     pub(crate) fn new(resource: &'a dyn Resource, op: Op) -> Self {
-        Self {
-            resource,
-            op,
-            awaits: None,
-            manner: None,
-            timed: false,
-            can_serve: true,
-            arrival: Arrival::Alone,
-        }
+        Self { resource, op, awaits: None, manner: None, timed: false, arrival: Arrival::Alone }
     }
 }
 
@@ -126,7 +116,7 @@ pub(crate) fn door<R, E: From<WaitError>>(
     }
     let me = task::current();
     let manner = request.manner.unwrap_or(me.manner.get());
-    let serves = manner == Manner::Serving && request.can_serve;
+    let serves = manner == Manner::Serving;
     let server = if serves { me.server.borrow().clone() } else { None };
     let wait = Wait {
         resource: request.resource,
@@ -256,6 +246,11 @@ pub(crate) trait Awaited {
     /// Whether it is worth another try.
     fn is_ready(&self) -> bool;
 
+    /// `waiter` does something else for a while, and polls again after it.
+    fn pause(&self, waiter: TaskId) {
+        let _ = waiter;
+    }
+
     /// What the others touch when it comes.
     fn object(&self) -> Object;
 }
@@ -361,6 +356,7 @@ impl Inside<'_> {
     /// The edge goes before the job is taken: a look that still met it would take this job for one that has
     /// begun and waits below, and the news that it is needed for a deadlock.
     fn serve<A: Awaited>(&self, server: &dyn Server, awaited: &A) -> Result<(), WaitError> {
+        awaited.pause(self.me.id);
         if !seeded(Bug::ServeBehindEdge) {
             registry::withdraw(&self.me.record);
         }
