@@ -41,6 +41,10 @@ mod tools;
 #[cfg(loom)]
 fn main() {}
 
+/// A part of the program: its name, how many rounds it has, and one of them.
+#[cfg(not(loom))]
+type Part = (&'static str, u64, fn(u64));
+
 #[cfg(not(loom))]
 fn main() {
     use std::time::Instant;
@@ -50,7 +54,7 @@ fn main() {
     }
     let (rounds, seed) = (tools::from_env("IMPASSE_STRESS", 1), tools::from_env("IMPASSE_STRESS_SEED", 1));
     tools::watch(seed);
-    let parts: [(&str, u64, fn(u64)); 5] = [
+    let parts: [Part; 5] = [
         ("jobs", 24, jobs::round),
         ("room", 40, room::round),
         ("runs", 24, runs::round),

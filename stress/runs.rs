@@ -146,7 +146,7 @@ impl Starter {
                 let timeout = self.random.timeout();
                 self.ended(self.session.run_timeout(timeout, errand), None);
             }
-            2 | 3 if self.policy != WaitOnOwner::Block => self.from_a_job(errand),
+            2 | 3 if self.policy != WaitOnOwner::Block => self.is_told_by_a_job(errand),
             _ => {
                 let mut run = match self.session.start(errand) {
                     Ok(run) => run,
@@ -184,7 +184,7 @@ impl Starter {
         }
     }
 
-    fn from_a_job(&mut self, errand: Errand) {
+    fn is_told_by_a_job(&mut self, errand: Errand) {
         let (session, policy) = (self.session.clone(), self.policy);
         let on_owner = self.vm.call("eval", move |()| session.run(errand));
         match on_owner {

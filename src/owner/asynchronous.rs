@@ -27,7 +27,7 @@ trait TakeBack: Send + Sync {
 
 impl<R: Send, F: Send> TakeBack for Call<R, F> {
     fn take_back(&self) {
-        let _ = self.extra.leave();
+        self.extra.leave();
     }
 }
 

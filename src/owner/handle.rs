@@ -107,12 +107,12 @@ impl<T: 'static> Handle<T> {
                 (Ok(Some(Ok(result))), _) => Ok(result?),
                 (Ok(Some(Err(Abandoned))), _) => Err(self.0.closed().into()),
                 (Ok(None), timeout) => {
-                    let _ = call.extra.leave();
+                    call.extra.leave();
                     let timeout = timeout.unwrap_or_default();
                     Err(CallError::TimedOut { owner: self.0.name.clone(), timeout })
                 }
                 (Err(error), _) => {
-                    let _ = call.extra.leave();
+                    call.extra.leave();
                     Err(error.into())
                 }
             }

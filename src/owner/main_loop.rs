@@ -164,7 +164,7 @@ impl<T> Runner<T> {
         let _watched = self.shared.watch.as_ref().map(|watch| watch.begins(op));
         let state = self.state.borrow().clone();
         let (lineage, shared) = (job.lineage().cloned(), job.shared_lineage());
-        let running = trace::begins(&self.shared.name, op, lineage.as_ref(), job.queued_at());
+        let _running = trace::begins(&self.shared.name, op, lineage.as_ref(), job.queued_at());
         let mut run = || job.run(&state, self.shared.backtrace);
         let ended = match lineage {
             // Nobody's job in the middle of nobody's: nothing is to be put back.
@@ -178,7 +178,6 @@ impl<T> Runner<T> {
             }
             lineage => self.me.within(self.scope(op), lineage.unwrap_or_default(), shared, run),
         };
-        drop(running);
         if let Err(panicked) = ended {
             self.panicked(&panicked);
         }

@@ -442,7 +442,10 @@ fn session(
             run.call("callback", move |state| state.note(&format!("{name} called back")))
                 .map_err(crate::owner::BoxError::from)
         }
-        Engine::Locks => Ok(*lock.lock()? += 1),
+        Engine::Locks => {
+            *lock.lock()? += 1;
+            Ok(())
+        }
         Engine::Nests => {
             let inner = session(run.owner(), &lock, format!("{name} nested"), Engine::CallsBack);
             let result = inner.run(());
