@@ -31,6 +31,7 @@
 //!
 //! # Features
 //!
+//! - `tracing`: spans for jobs, events for stalls and for jobs that do not run, for the program's own subscriber.
 //! - `explore`: every interleaving of a test, exhaustively: [`explore`](mod@explore).
 //! - `js`: a QuickJS virtual machine as the state of an owner, with a module for scripts (`impasse::js`).
 //! - `cli`: the `impasse` command.

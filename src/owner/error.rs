@@ -82,7 +82,8 @@ impl std::error::Error for Panicked {}
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The wait would have closed a cycle. The job was not queued.
+    /// The wait would have closed a cycle. The job was not queued, or, on an owner that has served meanwhile, has been
+    /// taken back.
     #[error("{0}")]
     Deadlock(#[from] Deadlock),
     /// The owner did not accept the job, or ended before it ran.

@@ -37,7 +37,7 @@ impl<T: 'static> Handle<T> {
     ///
     /// # Errors
     ///
-    /// [`CallError::Deadlock`] if the wait would close a cycle; the job was not queued. [`CallError::Closed`]
+    /// [`CallError::Deadlock`] if the wait would close a cycle; the job does not run. [`CallError::Closed`]
     /// if the owner is closed. [`CallError::Panicked`] if the job panicked; the owner lives on.
     /// [`CallError::Cancelled`] if the run on whose behalf the caller waits is cancelled.
     ///
