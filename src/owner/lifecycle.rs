@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::{BoxError, Panicked, ShutdownError, SpawnError, Unrun};
@@ -16,6 +16,7 @@ use super::resilience::{AfterPanic, GoOn, Resilience};
 use super::shared::{OnUnrun, Shared};
 use super::stall::{self, Stall, Watch, WatchFor};
 use super::waits::End;
+use crate::platform::Unseen;
 use crate::sync::{Abandoned, Reader, slot};
 use crate::wait::{self, IntoOp, Local, Op, Request, Resource, Task, TaskId, Thread};
 
@@ -165,7 +166,7 @@ impl<P> Builder<P> {
                 Err(Abandoned) => unreachable!("the owner thread reports whatever comes of its state"),
             }
             stall::watch(&shared);
-            Ok(Owner { handle: Handle::new(shared.clone()), thread: Mutex::new(Some(thread)) })
+            Ok(Owner { handle: Handle::new(shared.clone()), thread: Unseen::new(Some(thread)) })
         })?;
         Ok(owner)
     }
@@ -224,7 +225,7 @@ pub enum Shutdown {
 /// it accepted.
 pub struct Owner<T: 'static> {
     handle: Handle<T>,
-    thread: Mutex<Option<Thread>>,
+    thread: Unseen<Option<Thread>>,
 }
 
 impl Owner<()> {
@@ -287,7 +288,7 @@ impl<T: 'static> Owner<T> {
             Ok(self.handle.how_it_ended().unwrap_or(Ok(())))
         })?;
         // Its last act was to report, so this is a matter of moments.
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().take();
         thread.into_iter().for_each(Thread::join);
         Ok(ended?)
     }
@@ -296,7 +297,7 @@ impl<T: 'static> Owner<T> {
 impl<T: 'static> Drop for Owner<T> {
     #[track_caller]
     fn drop(&mut self) {
-        let is_over = self.thread.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        let is_over = self.thread.lock().is_none();
         if !is_over {
             self.handle.close();
             // A drop cannot fail: where waiting would never end, the owner ends by itself.

@@ -9,15 +9,15 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 
 use super::backlog::Backlog;
 use super::error::Panicked;
 use super::job::{Job, Kept};
 use super::ticket::{Mine, Ticket};
 use super::trace::QueuedAt;
-use crate::platform::{self, Bug, Mutex, seeded};
+use crate::platform::{self, Bug, Mutex, Unseen, seeded};
 use crate::sync::{Line, Place, Reader, Setter, slot};
 use crate::wait::{Access, Activation, Cancel, Kind, Object, Op, Stamp, TaskId};
 
@@ -31,7 +31,7 @@ pub(super) struct Mailbox<T> {
     inner: Mutex<Inner<T>>,
     /// The runs of the owner's sessions that go on. Whoever begins one puts it here before it asks whether the owner
     /// is open, and whoever closes the owner takes them after that: no run is missed by both.
-    runs: std::sync::Mutex<Vec<Arc<Cancel>>>,
+    runs: Unseen<Vec<Arc<Cancel>>>,
     hints: Hints,
     /// How many jobs the owner has taken and not begun.
     in_batch: AtomicUsize,
@@ -219,7 +219,7 @@ impl<T> Mailbox<T> {
             capacity,
             at_once: if capacity.is_some() || is_watched { 1 } else { usize::MAX },
             inner: Mutex::new(inner),
-            runs: std::sync::Mutex::default(),
+            runs: Unseen::default(),
             hints: Hints {
                 has_job: AtomicU8::new(0),
                 caller: AtomicU32::new(u32::MAX),
@@ -366,22 +366,18 @@ impl<T> Mailbox<T> {
 
     /// A run of a session of this owner begins, whose step has been taken: it is cancelled when the owner is closed.
     pub(super) fn enrol(&self, run: &Arc<Cancel>) -> Result<(), Refused> {
-        self.runs().push(run.clone());
+        self.runs.lock().push(run.clone());
         if self.inner.lock().open == Open::Yes {
             return Ok(());
         }
-        self.runs().retain(|other| !Arc::ptr_eq(run, other));
+        self.runs.lock().retain(|other| !Arc::ptr_eq(run, other));
         Err(Refused::Closed)
     }
 
     /// That run has ended.
     pub(super) fn dismiss(&self, run: &Arc<Cancel>) {
         self.object.step(Op::unasked("end of the run"), Kind::Owe);
-        self.runs().retain(|other| !Arc::ptr_eq(run, other));
-    }
-
-    fn runs(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Cancel>>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock().retain(|other| !Arc::ptr_eq(run, other));
     }
 
     /// Accepts nothing from now on, and cancels the runs. What was accepted still runs.
@@ -424,7 +420,7 @@ impl<T> Mailbox<T> {
         self.wake_if(wake);
         // Outside of the lock: all of this wakes others.
         drop(room);
-        let runs = std::mem::take(&mut *self.runs());
+        let runs = std::mem::take(&mut *self.runs.lock());
         runs.iter().for_each(|run| run.close());
         refused
     }

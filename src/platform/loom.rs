@@ -47,6 +47,20 @@ impl<T> Mutex<T> {
     }
 }
 
+/// A lock around something that is no part of a property.
+#[derive(Debug, Default)]
+pub(crate) struct Unseen<T>(std::sync::Mutex<T>);
+
+impl<T> Unseen<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A channel of tokens: one branch point a side. (`loom::thread::park` wakes threads that wait for a mutex,
 /// `Notify` and a condition variable multiply the executions by 20 to 400.)
 #[derive(Debug)]

@@ -13,6 +13,9 @@ pub(crate) use std::sync::atomic;
 pub(crate) use std::thread_local;
 
 pub(crate) use parking_lot::Mutex;
+/// A lock around something that is no part of a property: models do not see it. (Not the standard library's, which
+/// ThreadSanitizer does not see.)
+pub(crate) use parking_lot::Mutex as Unseen;
 
 use super::{Bug, Caught};
 

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::RunError;
 use super::run::{Run, RunHandle, RunResult, manner_here};
 use crate::owner::{Backtrace, BoxError, Handle, WaitOnOwner, caught};
+use crate::platform::Unseen;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::{Setter, slot};
 use crate::wait::{
@@ -40,7 +41,7 @@ struct Inner<T: 'static, In, Out> {
     engine: Box<Engine<T, In, Out>>,
     runs: AtomicU64,
     /// The run that was begun last, unless there can be several.
-    last: Option<Mutex<Option<Active>>>,
+    last: Option<Unseen<Option<Active>>>,
     spawner: Option<Arc<Spawner>>,
 }
 
@@ -108,7 +109,7 @@ impl<T: 'static> Builder<T> {
     ) -> Session<T, In, Out> {
         let engine = Box::new(move |run: &Run<T>, input: In| engine(run, input).map_err(Into::into));
         let Self { name, owner, policy, concurrent, spawner } = self;
-        let last = (!concurrent).then(|| Mutex::new(None));
+        let last = (!concurrent).then(|| Unseen::new(None));
         Session(Arc::new(Inner { name, owner, policy, engine, runs: AtomicU64::new(0), last, spawner }))
     }
 }
@@ -209,7 +210,7 @@ where
     /// The number of the run that goes on, of a session that has one at a time.
     #[must_use]
     pub fn active(&self) -> Option<u64> {
-        let last = self.0.last.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let last = self.0.last.as_ref()?.lock().clone()?;
         (!last.cancel.has_ended()).then_some(last.id)
     }
 
@@ -220,7 +221,7 @@ where
         let mut before = None::<Active>;
         loop {
             {
-                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut last = last.lock();
                 let is_known = |last: &Active| {
                     before.as_ref().is_some_and(|before| Arc::ptr_eq(&before.cancel, &last.cancel))
                 };
