@@ -318,6 +318,10 @@ impl Inside<'_> {
         }
         let timeout = limit.and_then(|limit| limit.timeout);
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        if server.is_none() && !is_look {
+            // Before it says that it parks: whoever looks need not be woken.
+            self.me.patience.pays(|| self.partner(), || awaited.is_ready());
+        }
         // That it is wanted has been asked at the door.
         let mut was_asked = true;
         loop {
@@ -334,8 +338,6 @@ impl Inside<'_> {
                 self.serve(server, awaited)?;
             } else if is_look {
                 return Ok(None);
-            } else if server.is_none() && self.me.patience.pays(|| self.partner(), || awaited.is_ready()) {
-                // Another try.
             } else if let Some(timeout) = timeout {
                 if self.me.park_until(deadline, timeout)? {
                     return Ok(awaited.poll(self.me.id));
