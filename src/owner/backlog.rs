@@ -32,7 +32,9 @@ impl<J> Backlog<J> {
 
     #[cold]
     fn add_block(&mut self) {
-        self.blocks.push_back(self.spare.pop().unwrap_or_else(|| VecDeque::with_capacity(BLOCK)));
+        // The first one grows as it is filled: most owners never have more than a few jobs at a time.
+        let capacity = if self.blocks.is_empty() { 0 } else { BLOCK };
+        self.blocks.push_back(self.spare.pop().unwrap_or_else(|| VecDeque::with_capacity(capacity)));
     }
 
     #[inline]
