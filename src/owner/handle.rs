@@ -9,7 +9,7 @@ use super::asynchronous::Answer;
 use super::capture::Capture;
 use super::error::{CallError, Closed, Panicked, PostError, Unrun};
 use super::job::{Call, Errand, Job, Kept};
-use super::mailbox::{Queued, Room};
+use super::mailbox::{Queued, Refused, Room};
 use super::main_loop::Runner;
 use super::policy::WaitOnOwner;
 use super::shared::Shared;
@@ -241,9 +241,14 @@ impl<T: 'static> Handle<T> {
         let lineage = Lineage::current();
         let waited = RoomIn { owner: &self.0, lineage: &lineage, job: None };
         self.0.mailbox.object().arrive(op, Kind::Post, &waited)?;
-        if self.0.mailbox.has_room() {
-            let job = Job::post(op, me.behalf.shared(), me.id, job);
-            return self.0.mailbox.push(job).map_err(|refused| self.0.refusal(&refused));
+        let (shared, mut job) = (me.behalf.shared(), Some(job));
+        let made = || Job::post(op, shared, me.id, job.take().expect("a job is made once"));
+        let queued = self.0.mailbox.push_if_room(made);
+        // Whoever found no room has the job still.
+        let Some(job) = job else { return Ok(()) };
+        match queued {
+            Err(refused @ Refused::Closed) => return Err(self.0.refusal(&refused)),
+            Ok(()) | Err(Refused::Full) => {}
         }
         let kept: Arc<dyn Kept<T>> = Arc::new(Errand::new(lineage.clone(), job));
         let waited = RoomIn { job: Some(&kept), ..waited };

@@ -253,6 +253,11 @@ impl<T> Mailbox<T> {
         self.put(|| job, None, Hint::Call)
     }
 
+    /// Queues a post whose step has been taken, if there is room: otherwise `job` is not called.
+    pub(super) fn push_if_room(&self, job: impl FnOnce() -> Job<T>) -> Result<(), Refused> {
+        self.put(job, self.capacity, Hint::Post)
+    }
+
     /// Queues what `job` makes. It is made in its place in the queue: on its way there it would be copied again and
     /// again, and a processor that reads in one piece what was just written in several has to wait.
     #[inline(always)]
