@@ -112,13 +112,13 @@ fn whoever_stands_behind_a_cancelled_waiter_gets_the_lock() {
     check("whoever_stands_behind_a_cancelled_waiter_gets_the_lock", WHY, || {
         let (vm, owner) = counter();
         let lock = Arc::new(Mutex::named("lock", ()));
-        let held = lock.lock().unwrap();
+        let held = lock.lock();
         let wanted = lock.clone();
-        let engine = move |_: &impasse::Run<Count>, ()| wanted.lock().map(drop);
+        let engine = move |_: &impasse::Run<Count>, ()| wanted.checked_lock().map(drop);
         let session = Session::builder("s", &vm).engine::<_, _, WaitError>(engine);
         let run = session.start(()).unwrap();
         let behind = lock.clone();
-        let other = thread::spawn(move || assert!(behind.lock().is_ok()));
+        let other = thread::spawn(move || assert!(behind.checked_lock().is_ok()));
         run.cancel();
         drop(held);
         other.join().unwrap();

@@ -11,7 +11,7 @@ use crate::runner::{Search, check, reports, twin};
 
 /// The lock; nobody cancels anything here.
 fn take(lock: &Mutex<()>) -> Result<MutexGuard<'_, ()>, Deadlock> {
-    lock.lock().map_err(|error| error.deadlock().expect("nobody cancels"))
+    lock.checked_lock().map_err(|error| error.deadlock().expect("nobody cancels"))
 }
 
 /// Takes `first`, then `second`.
@@ -106,12 +106,12 @@ fn three_in_a_row(act: ThirdTask) -> Vec<Deadlock> {
         let errors = errors.clone();
         move |result: Result<(), Deadlock>| errors.lock().unwrap().extend(result.err())
     };
-    let held = r2.lock().unwrap();
+    let held = r2.lock();
     let (go, threads) = prepared([
         Box::new({
             let (r0, r1, tell) = (r0.clone(), r1.clone(), told(&errors));
             move |gate: &Gate| {
-                let _held = r0.lock().unwrap();
+                let _held = r0.lock();
                 gate.pass();
                 tell(take(&r1).map(drop));
             }
@@ -119,7 +119,7 @@ fn three_in_a_row(act: ThirdTask) -> Vec<Deadlock> {
         Box::new({
             let (r1, r2, tell) = (r1.clone(), r2.clone(), told(&errors));
             move |gate: &Gate| {
-                let held = r1.lock().unwrap();
+                let held = r1.lock();
                 gate.pass();
                 tell(act(held, &r1, &r2));
             }

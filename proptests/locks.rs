@@ -34,7 +34,7 @@ fn run(program: Program) -> Vec<Deadlock> {
                 for transaction in transactions {
                     let mut held = Vec::new();
                     for lock in transaction {
-                        match locks[lock].lock() {
+                        match locks[lock].checked_lock() {
                             Ok(guard) => held.push(guard),
                             Err(deadlock) => {
                                 refused.push(deadlock);

@@ -58,7 +58,7 @@ pub use owner::{
     PostError, Resilience, Shutdown, ShutdownError, SpawnError, Stall, UnknownPolicy, Unrun, WaitOnOwner,
 };
 pub use session::{Builder as SessionBuilder, Canceller, Outcome, Run, RunError, RunHandle, Session};
-pub use sync::thread;
+pub use sync::{thread, time};
 pub use wait::{
     Cancelled, Deadlock, Following, Hop, IntoOp, Lineage, Op, Site, WaitError, Waiting, current_op,
     on_deadlock, waiting_tasks,

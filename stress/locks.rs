@@ -33,7 +33,7 @@ fn transfers(seed: u64) {
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().expect("a thread"));
-    let sum: i64 = accounts.iter().map(|account| *account.lock().expect("a free lock")).sum();
+    let sum: i64 = accounts.iter().map(|account| *account.checked_lock().expect("a free lock")).sum();
     assert_eq!(sum, 100 * LOCKS as i64);
 }
 
@@ -51,9 +51,9 @@ fn all(accounts: &Accounts, mut random: Random) {
 fn transfer(accounts: &Accounts, random: &mut Random) -> Result<(), WaitError> {
     let from = random.below(LOCKS);
     let to = (from + 1 + random.below(LOCKS - 1)) % LOCKS;
-    let mut first = accounts[from].lock()?;
+    let mut first = accounts[from].checked_lock()?;
     random.pause();
-    let mut second = accounts[to].lock()?;
+    let mut second = accounts[to].checked_lock()?;
     if random.one_in(4)
         && let Some(mut third) = accounts[3 - from - to].try_lock()
     {
@@ -96,12 +96,15 @@ fn bounded_buffer(seed: u64) {
             thread::spawn(move || {
                 let (held, not_full, not_empty) = &*buffer;
                 for item in 0..NUMBERS {
-                    let mut items = held.lock().expect("no cycle");
+                    let mut items = held.checked_lock().expect("no cycle");
                     while items.len() >= 3 {
                         items = match random.one_in(2) {
-                            true => not_full.wait(items).expect("no cycle"),
+                            true => not_full.checked_wait(items).expect("no cycle"),
                             false => {
-                                not_full.wait_timeout(items, Duration::from_micros(50)).expect("no cycle").0
+                                not_full
+                                    .checked_wait_for(items, Duration::from_micros(50))
+                                    .expect("no cycle")
+                                    .0
                             }
                         };
                     }
@@ -119,9 +122,9 @@ fn bounded_buffer(seed: u64) {
             thread::spawn(move || {
                 let (held, not_full, not_empty) = &*buffer;
                 for _ in 0..NUMBERS {
-                    let mut items = held.lock().expect("no cycle");
+                    let mut items = held.checked_lock().expect("no cycle");
                     while items.is_empty() {
-                        items = not_empty.wait(items).expect("no cycle");
+                        items = not_empty.checked_wait(items).expect("no cycle");
                     }
                     let item = items.pop();
                     drop(items);

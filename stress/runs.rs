@@ -92,8 +92,8 @@ fn session(vm: &Handle<()>, helpers: Arc<AtomicU32>) -> Runs {
                     helpers.fetch_sub(1, Ordering::Release);
                     answer
                 };
-                let helper = impasse::thread::spawn("helper", help).expect("a thread");
-                helper.join().map_err(CallError::from).and_then(|answer| answer)
+                let helper = impasse::thread::spawn_named("helper", help).expect("a thread");
+                helper.checked_join().map_err(CallError::from).and_then(|answer| answer)
             }
         };
         active.fetch_sub(1, Ordering::Relaxed);

@@ -28,7 +28,7 @@ pub fn round(seed: u64) {
     let expected: u64 = comers.into_iter().map(|comer| comer.join().expect("a thread")).sum();
     over.store(true, Ordering::Relaxed);
     looker.join().expect("a thread");
-    assert_eq!(*lock.lock().expect("a free lock"), expected);
+    assert_eq!(*lock.checked_lock().expect("a free lock"), expected);
     assert_eq!(vm.wait_idle(), Ok(()));
 }
 
@@ -51,7 +51,7 @@ fn look(over: &AtomicBool, vm: &Handle<()>) {
 fn come_and_go(vm: &Handle<()>, lock: &Arc<Mutex<u64>>, mut random: Random) -> u64 {
     let adds = {
         let lock = lock.clone();
-        move || *lock.lock().expect("locked alone") += 1
+        move || *lock.checked_lock().expect("locked alone") += 1
     };
     let session = Session::builder("runs", vm).concurrent().engine({
         let adds = adds.clone();
@@ -75,7 +75,7 @@ fn come_and_go(vm: &Handle<()>, lock: &Arc<Mutex<u64>>, mut random: Random) -> u
             }
             1 => {
                 let adds = adds.clone();
-                let thread = impasse::thread::spawn("comes and goes", adds).expect("a thread");
+                let thread = impasse::thread::spawn_named("comes and goes", adds).expect("a thread");
                 thread.join().expect("no cycle");
                 added += 1;
             }

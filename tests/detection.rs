@@ -37,7 +37,7 @@ fn assert_closed(deadlock: &Deadlock) {
 
 /// The lock; nobody cancels anything here.
 fn taken<T>(lock: &Mutex<T>) -> Result<MutexGuard<'_, T>, Deadlock> {
-    lock.lock().map_err(|error| error.deadlock().expect("nobody cancels"))
+    lock.checked_lock().map_err(|error| error.deadlock().expect("nobody cancels"))
 }
 
 /// `N` tasks hold one lock each, all of them, and then take the next one's: always a cycle, one victim.
@@ -80,7 +80,7 @@ fn a_ring_of_eight() {
 fn a_lock_taken_twice() {
     within_a_minute(|| {
         let lock = Mutex::named("twice", ());
-        let _held = lock.lock().unwrap();
+        let _held = lock.lock();
         let deadlock = taken(&lock).unwrap_err();
         assert_eq!(deadlock.hops().len(), 1);
         assert!(deadlock.to_string().starts_with("deadlock: a task waits for itself\n"), "{deadlock}");
@@ -93,11 +93,11 @@ fn a_join_while_holding_what_the_thread_wants() {
     within_a_minute(|| {
         for _ in 0..TIMES {
             let lock = Arc::new(Mutex::named("table", ()));
-            let held = lock.lock().unwrap();
+            let held = lock.lock();
             let wanted = lock.clone();
-            let joined = thread::spawn("worker", move || taken(&wanted).map(drop)).unwrap();
+            let joined = thread::spawn_named("worker", move || taken(&wanted).map(drop)).unwrap();
             // One of the two waits closes the cycle, and the other one ends by that.
-            let victim = match joined.join() {
+            let victim = match joined.checked_join() {
                 Err(refused) => refused.deadlock().unwrap(),
                 Ok(refused) => refused.unwrap_err(),
             };
@@ -152,7 +152,7 @@ fn a_lock_and_a_call() {
             let (worker_lock, held) = (lock.clone(), Arc::new(Barrier::new(2)));
             let (is_held, inside) = (held.clone(), vm.clone());
             let worker = std::thread::spawn(move || {
-                let _held = worker_lock.lock().unwrap();
+                let _held = worker_lock.lock();
                 is_held.wait();
                 inside.call("from the worker", |_| ())
             });
@@ -185,9 +185,9 @@ fn a_shutdown_that_closes_a_cycle() {
 fn a_state_whose_making_waits_for_whoever_waits_for_it() {
     within_a_minute(|| {
         let lock = Arc::new(Mutex::named("config", ()));
-        let held = lock.lock().unwrap();
+        let held = lock.lock();
         let wanted = lock.clone();
-        let made = Owner::builder("vm").try_spawn(move || wanted.lock().map(drop));
+        let made = Owner::builder("vm").try_spawn(move || wanted.checked_lock().map(drop));
         drop(held);
         match made {
             Err(SpawnError::Deadlock(deadlock)) => assert_closed(&deadlock),
@@ -220,9 +220,9 @@ deadlock: 2 tasks wait for each other
 fn a_wait_is_shown_while_it_lasts() {
     within_a_minute(|| {
         let lock = Arc::new(Mutex::named("shown", ()));
-        let held = lock.lock().unwrap();
+        let held = lock.lock();
         let wanted = lock.clone();
-        let waiter = thread::spawn("waiter", move || wanted.lock().map(drop).unwrap()).unwrap();
+        let waiter = thread::spawn_named("waiter", move || wanted.checked_lock().map(drop).unwrap()).unwrap();
         let shown = || waiting_tasks().into_iter().find(|waiting| waiting.waits_for == "lock `shown`");
         let waiting = loop {
             if let Some(waiting) = shown() {
@@ -252,8 +252,8 @@ fn ordered_transactions_are_silent() {
                         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                         let (one, other) = ((state >> 33) as usize % 6, (state >> 40) as usize % 6);
                         if one < other {
-                            let mut from = accounts[one].lock().unwrap();
-                            let mut to = accounts[other].lock().unwrap();
+                            let mut from = accounts[one].lock();
+                            let mut to = accounts[other].lock();
                             *from -= 1;
                             *to += 1;
                         }
@@ -264,7 +264,7 @@ fn ordered_transactions_are_silent() {
         for thread in threads {
             thread.join().unwrap();
         }
-        assert_eq!(accounts.iter().map(|account| *account.lock().unwrap()).sum::<i32>(), 600);
+        assert_eq!(accounts.iter().map(|account| *account.lock()).sum::<i32>(), 600);
     });
 }
 
@@ -303,13 +303,13 @@ fn a_slow_holder_is_silent() {
         let (holder, is_held) = (lock.clone(), Arc::new(Barrier::new(2)));
         let held = is_held.clone();
         let slow = std::thread::spawn(move || {
-            let mut value = holder.lock().unwrap();
+            let mut value = holder.lock();
             held.wait();
             released.recv().unwrap();
             *value = 7;
         });
         is_held.wait();
-        let waiter = std::thread::spawn(move || *lock.lock().unwrap());
+        let waiter = std::thread::spawn(move || *lock.lock());
         while waiting_tasks().is_empty() {
             std::thread::yield_now();
         }
@@ -323,20 +323,19 @@ fn a_slow_holder_is_silent() {
 fn a_timed_wait_on_a_condition_ends_by_time_or_by_a_notification() {
     let shared = std::sync::Arc::new((impasse::sync::Mutex::new(false), impasse::sync::Condvar::new()));
     let (lock, changed) = &*shared;
-    let (set, late) =
-        changed.wait_timeout(lock.lock().unwrap(), std::time::Duration::from_millis(20)).unwrap();
-    assert!(late && !*set);
+    let (set, late) = changed.checked_wait_for(lock.lock(), std::time::Duration::from_millis(20)).unwrap();
+    assert!(late.timed_out() && !*set);
     drop(set);
     let other = shared.clone();
-    let setter = impasse::thread::spawn("setter", move || {
-        *other.0.lock().unwrap() = true;
+    let setter = impasse::thread::spawn_named("setter", move || {
+        *other.0.lock() = true;
         other.1.notify_all();
     });
-    let mut set = lock.lock().unwrap();
+    let mut set = lock.lock();
     while !*set {
         let late;
-        (set, late) = changed.wait_timeout(set, std::time::Duration::from_secs(60)).unwrap();
-        assert!(!late);
+        (set, late) = changed.checked_wait_for(set, std::time::Duration::from_secs(60)).unwrap();
+        assert!(!late.timed_out());
     }
     drop(set);
     setter.unwrap().join().unwrap();

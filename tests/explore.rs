@@ -30,12 +30,12 @@ fn protocol(sessions: usize, jobs: usize) -> impl Fn() + Send + Sync + 'static {
                 };
                 vm.post("settle", settle).unwrap();
             };
-            thread::spawn(&format!("session {session}"), body).unwrap()
+            thread::spawn_named(&format!("session {session}"), body).unwrap()
         };
         let sessions: Vec<_> = (0..sessions).map(spawn).collect();
         main_loop.run();
         for session in sessions {
-            session.join().unwrap();
+            session.checked_join().unwrap();
         }
     }
 }
@@ -78,17 +78,17 @@ fn neither_workers_nor_limits_change_what_is_true() {
 fn ab_ba() {
     let (a, b) = (Arc::new(Mutex::named("a", ())), Arc::new(Mutex::named("b", ())));
     let (a2, b2) = (a.clone(), b.clone());
-    let other = thread::spawn("other", move || {
-        let _b = b2.lock()?;
-        let _a = a2.lock()?;
+    let other = thread::spawn_named("other", move || {
+        let _b = b2.checked_lock()?;
+        let _a = a2.checked_lock()?;
         Ok::<_, impasse::WaitError>(())
     });
     {
-        let held = a.lock().unwrap();
-        let _ = b.lock().map(drop);
+        let held = a.lock();
+        let _ = b.checked_lock().map(drop);
         drop(held);
     }
-    let _ = other.unwrap().join().unwrap();
+    let _ = other.unwrap().checked_join().unwrap();
 }
 
 #[test]
@@ -118,8 +118,8 @@ fn a_deadlock_is_reported_although_others_live() {
         let beats = Arc::new(AtomicU64::new(0));
         let (a, b) = (beats.clone(), beats);
         // Two of them, so that the beats are steps.
-        drop(thread::spawn("heart", move || while a.fetch_add(1) < u64::MAX {}));
-        drop(thread::spawn("other heart", move || while b.fetch_add(1) < u64::MAX {}));
+        drop(thread::spawn_named("heart", move || while a.fetch_add(1) < u64::MAX {}));
+        drop(thread::spawn_named("other heart", move || while b.fetch_add(1) < u64::MAX {}));
         ab_ba();
     });
     assert_eq!(report.verdict(), Verdict::Deadlock, "{report}");
@@ -158,9 +158,9 @@ fn a_failed_assertion_is_a_counterexample_even_in_a_post_nobody_waits_for() {
     let report = Explorer::builder().explore(|| {
         let owner = Owner::builder("vm").spawn(|| Cell::new(0)).unwrap();
         let vm = owner.handle();
-        let first = thread::spawn("first", move || vm.post("set", |n| n.set(1))).unwrap();
+        let first = thread::spawn_named("first", move || vm.post("set", |n| n.set(1))).unwrap();
         owner.handle().post("check", |n| assert_eq!(n.get(), 0, "first came first")).unwrap();
-        first.join().unwrap().unwrap();
+        first.checked_join().unwrap().unwrap();
     });
     assert_eq!(report.verdict(), Verdict::Panicked, "{report}");
     let text = report.to_string();
@@ -185,9 +185,9 @@ fn an_execution_without_end_meets_the_limit_and_is_told_by_who_goes_on() {
     let report = Explorer::builder().max_steps(500).explore(|| {
         let flag = Arc::new(AtomicU64::new(0));
         let seen = flag.clone();
-        let spins = thread::spawn("spinner", move || while seen.load() == 0 {}).unwrap();
+        let spins = thread::spawn_named("spinner", move || while seen.load() == 0 {}).unwrap();
         let _ = flag.load();
-        spins.join().unwrap();
+        spins.checked_join().unwrap();
     });
     assert_eq!(report.verdict(), Verdict::Truncated, "{report}");
     let text = report.to_string();
@@ -203,11 +203,11 @@ fn a_program_that_does_not_do_the_same_thing_twice_is_found_out() {
         let n = Arc::new(AtomicU64::new(0));
         let body = |name: &str| {
             let n = n.clone();
-            thread::spawn(name, move || if odd { n.load() } else { n.fetch_add(1) }).unwrap()
+            thread::spawn_named(name, move || if odd { n.load() } else { n.fetch_add(1) }).unwrap()
         };
         let tasks = ["a", "b", "c"].map(body);
         for task in tasks {
-            task.join().unwrap();
+            task.checked_join().unwrap();
         }
     });
     assert_eq!(report.verdict(), Verdict::Panicked, "{report}");
@@ -222,15 +222,15 @@ fn a_task_that_blocks_out_of_sight_is_named() {
         let steps = Arc::new(AtomicU64::new(0));
         let body = |name: &str| {
             let (lock, steps) = (lock.clone(), steps.clone());
-            thread::spawn(name, move || {
+            thread::spawn_named(name, move || {
                 let _held = lock.lock().unwrap();
                 // A step with a lock held that is not this crate's.
                 steps.fetch_add(1);
             })
         };
         let [a, b] = ["a", "b"].map(|name| body(name).unwrap());
-        a.join().unwrap();
-        b.join().unwrap();
+        a.checked_join().unwrap();
+        b.checked_join().unwrap();
     });
     assert_eq!(report.verdict(), Verdict::Blocked, "{report}");
     let text = report.to_string();
@@ -253,28 +253,28 @@ fn flag(wait: impl Fn(&Mutex<bool>, &Condvar) + Send + Sync + 'static) -> impl F
     move || {
         let flag = Arc::new((Mutex::new(false), Condvar::new()));
         let other = flag.clone();
-        let setter = thread::spawn("setter", move || {
-            *other.0.lock().unwrap() = true;
+        let setter = thread::spawn_named("setter", move || {
+            *other.0.lock() = true;
             other.1.notify_one();
         });
         wait(&flag.0, &flag.1);
-        setter.unwrap().join().unwrap();
+        setter.unwrap().checked_join().unwrap();
     }
 }
 
 #[test]
 fn a_lost_wake_up_is_found_and_a_wait_that_looks_under_the_lock_is_verified() {
     let right = |flag: &Mutex<bool>, changed: &Condvar| {
-        let mut set = flag.lock().unwrap();
+        let mut set = flag.lock();
         while !*set {
-            set = changed.wait(set).unwrap();
+            set = changed.checked_wait(set).unwrap();
         }
     };
     Explorer::builder().explore(flag(right)).assert_verified();
     let looks_before = |flag: &Mutex<bool>, changed: &Condvar| {
-        let set = *flag.lock().unwrap();
+        let set = *flag.lock();
         if !set {
-            drop(changed.wait(flag.lock().unwrap()).unwrap());
+            drop(changed.checked_wait(flag.lock()).unwrap());
         }
     };
     let report = Explorer::builder().explore(flag(looks_before));
@@ -285,9 +285,9 @@ fn a_lost_wake_up_is_found_and_a_wait_that_looks_under_the_lock_is_verified() {
 #[test]
 fn spurious_wake_ups_are_an_option() {
     let once = |flag: &Mutex<bool>, changed: &Condvar| {
-        let mut set = flag.lock().unwrap();
+        let mut set = flag.lock();
         if !*set {
-            set = changed.wait(set).unwrap();
+            set = changed.checked_wait(set).unwrap();
         }
         assert!(*set, "woken for no reason");
     };
@@ -300,11 +300,11 @@ fn spurious_wake_ups_are_an_option() {
 #[test]
 fn a_timeout_is_a_choice_or_the_last_resort() {
     let timely = |flag: &Mutex<bool>, changed: &Condvar| {
-        let mut set = flag.lock().unwrap();
+        let mut set = flag.lock();
         while !*set {
             let late;
-            (set, late) = changed.wait_timeout(set, Duration::from_secs(3600)).unwrap();
-            assert!(!late, "the time was up");
+            (set, late) = changed.checked_wait_for(set, Duration::from_secs(3600)).unwrap();
+            assert!(!late.timed_out(), "the time was up");
         }
     };
     let report = Explorer::builder().explore(flag(timely));
@@ -313,8 +313,8 @@ fn a_timeout_is_a_choice_or_the_last_resort() {
     // Nobody notifies: the hour passes at once.
     let alone = || {
         let (lock, condition) = (Mutex::new(()), Condvar::new());
-        let (_held, late) = condition.wait_timeout(lock.lock().unwrap(), Duration::from_secs(3600)).unwrap();
-        assert!(late);
+        let (_held, late) = condition.checked_wait_for(lock.lock(), Duration::from_secs(3600)).unwrap();
+        assert!(late.timed_out());
     };
     Explorer::builder().timeouts(Timeouts::WhenStuck).explore(alone).assert_verified();
 }
@@ -325,11 +325,12 @@ fn a_job_that_is_served_by_need_alone_is_explored_and_never_called_verified() {
         let owner = Owner::builder("vm").wait_on_owner(WaitOnOwner::Serve).spawn(|| ()).unwrap();
         let (vm, caller) = (owner.handle(), owner.handle());
         // It carries nobody's lineage, and the run waits for it.
-        let foreign = thread::spawn("foreign", move || caller.call("needed", |()| 42).unwrap()).unwrap();
+        let foreign =
+            thread::spawn_named("foreign", move || caller.call("needed", |()| 42).unwrap()).unwrap();
         let foreign = std::sync::Mutex::new(Some(foreign));
         let session = Session::builder("inference", &vm).engine(move |_, ()| {
             let foreign = foreign.lock().unwrap().take().unwrap();
-            foreign.join()
+            foreign.checked_join()
         });
         assert_eq!(vm.call("eval", move |()| session.run(())).unwrap().unwrap(), 42);
     });
@@ -340,9 +341,9 @@ fn a_job_that_is_served_by_need_alone_is_explored_and_never_called_verified() {
 #[test]
 fn a_yield_lets_others_go_and_is_no_reason_to_explore_more() {
     let report = Explorer::builder().explore(|| {
-        let other = thread::spawn("other", || (0..3).for_each(|_| thread::yield_now()));
+        let other = thread::spawn_named("other", || (0..3).for_each(|_| thread::yield_now()));
         thread::yield_now();
-        other.unwrap().join().unwrap();
+        other.unwrap().checked_join().unwrap();
     });
     report.assert_verified();
     assert_eq!(report.executions(), 1);
@@ -363,14 +364,14 @@ fn rare() {
             let owner = vm.clone();
             vm.post("end", move |state| one_less(state, &owner)).unwrap();
         };
-        drop(thread::spawn(&format!("session {session}"), body));
+        drop(thread::spawn_named(&format!("session {session}"), body));
     }
     let (closer, owner) = (vm.clone(), vm.clone());
     let close = move |state: &Ends| {
         assert_ne!(state.0.get(), 2, "the rare bug");
         one_less(state, &owner);
     };
-    drop(thread::spawn("closer", move || closer.post("close", close).unwrap()));
+    drop(thread::spawn_named("closer", move || closer.post("close", close).unwrap()));
     main_loop.run();
 }
 
@@ -424,9 +425,9 @@ fn children_in_a_race() {
     let line = Arc::new(Mutex::new(0));
     for parent in 0..2 {
         let line = line.clone();
-        let started = thread::spawn("parent", move || {
+        let started = thread::spawn_named("parent", move || {
             let place = {
-                let mut line = line.lock().unwrap();
+                let mut line = line.lock();
                 *line += 1;
                 *line
             };
@@ -435,7 +436,7 @@ fn children_in_a_race() {
                     ab_ba()
                 }
             };
-            thread::spawn("child", child).unwrap().join().unwrap();
+            thread::spawn_named("child", child).unwrap().checked_join().unwrap();
         });
         drop(started.unwrap());
     }
@@ -498,7 +499,7 @@ fn overflows() {
     fn deeper(n: &[u8; 256]) -> u8 {
         std::hint::black_box(deeper(std::hint::black_box(&[n[0]; 256])))
     }
-    impasse::explore(|| drop(thread::spawn("deep", || deeper(&[1; 256])).unwrap().join()));
+    impasse::explore(|| drop(thread::spawn_named("deep", || deeper(&[1; 256])).unwrap().checked_join()));
 }
 
 #[cfg(target_os = "linux")]
@@ -517,7 +518,7 @@ fn hard(executions: &std::sync::atomic::AtomicU64) {
     struct WaitsInDrop(Arc<Mutex<u32>>);
     impl Drop for WaitsInDrop {
         fn drop(&mut self) {
-            let _ = self.0.lock().map(|mut n| *n += 1);
+            let _ = self.0.checked_lock().map(|mut n| *n += 1);
         }
     }
     let nth = executions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -535,12 +536,13 @@ fn hard(executions: &std::sync::atomic::AtomicU64) {
                 let _held = inner.0.lock();
                 panic!("hard");
             };
-            drop(thread::spawn("panics", panics).unwrap().join());
+            drop(thread::spawn_named("panics", panics).unwrap().checked_join());
         }
         _ => {
             let spin = lock.clone();
-            let spinner = thread::spawn("spinner", move || while spin.lock().map(|n| *n) == Ok(0) {});
-            drop(spinner.unwrap().join());
+            let spinner =
+                thread::spawn_named("spinner", move || while spin.checked_lock().map(|n| *n) == Ok(0) {});
+            drop(spinner.unwrap().checked_join());
         }
     }
 }

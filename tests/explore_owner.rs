@@ -61,7 +61,7 @@ fn owner(policy: WaitOnOwner) -> Owner<()> {
 }
 
 fn spawn<R: Send + 'static>(name: &str, body: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
-    thread::spawn(name, body).unwrap()
+    thread::spawn_named(name, body).unwrap()
 }
 
 /// Explores it all, and nothing is wrong.
@@ -94,7 +94,7 @@ fn a_caller_that_left_has_its_job_dropped_unrun_or_its_result_dropped_and_never_
             assert!(matches!(&called, Ok(_) | Err(CallError::TimedOut { .. })), "{:?}", called.err());
             assert!(!unrun || is_late, "a job that was taken back has no result");
             drop(called);
-            other.join().unwrap();
+            other.checked_join().unwrap();
             owner.shutdown(Shutdown::Drain).unwrap();
             assert_eq!((jobs.get(), results.get()), (1, ran.get()), "dropped once, as its result is");
             assert!(!(unrun && ran.get() > 0), "it ran although it had been taken back");
@@ -149,7 +149,7 @@ fn callers_against(how: Shutdown) -> Vec<[bool; 2]> {
             })
         });
         owner.shutdown(how).unwrap();
-        sees.saw(callers.map(|caller| caller.join().unwrap()));
+        sees.saw(callers.map(|caller| caller.checked_join().unwrap()));
     });
     seen.all()
 }
@@ -183,7 +183,7 @@ fn posts_against(how: Shutdown) -> Vec<(u32, u32, u32)> {
             })
         });
         owner.shutdown(how).unwrap();
-        posters.into_iter().for_each(|poster| poster.join().unwrap());
+        posters.into_iter().for_each(|poster| poster.checked_join().unwrap());
         assert_eq!(refused.get() + ran.get() + told.get(), 2, "each once");
         sees.saw((refused.get(), ran.get(), told.get()));
     });
@@ -220,7 +220,7 @@ fn post_is_full_or_not_and_post_wait_always_gets_room() {
             Err(PostError::Full { capacity: 1, .. }) => true,
             Err(error) => panic!("{error}"),
         };
-        waiting.join().unwrap();
+        waiting.checked_join().unwrap();
         owner.shutdown(Shutdown::Drain).unwrap();
         assert_eq!(ran.get(), 3 - u32::from(is_full));
         sees.saw(is_full);
@@ -245,7 +245,7 @@ fn a_job_that_would_wait_for_room_in_its_own_owner_is_refused() {
         };
         let vm = owner.handle();
         let got_room = vm.call("job", move |_| waits()).unwrap();
-        sees.saw((got_room, other.join().unwrap()));
+        sees.saw((got_room, other.checked_join().unwrap()));
     });
     assert_eq!(report.verdict(), Verdict::Verified, "{report}");
     assert_eq!(seen.all(), [(false, true), (true, false), (true, true)]);
@@ -262,7 +262,7 @@ fn wait_idle_returns_when_all_that_was_accepted_before_has_run() {
         vm.post("mine", move |()| run.up()).unwrap();
         vm.wait_idle().unwrap();
         assert_eq!(mine.get(), 1);
-        poster.join().unwrap();
+        poster.checked_join().unwrap();
         vm.wait_idle().unwrap();
         assert_eq!((mine.get(), other.get()), (1, 1));
     });
@@ -322,7 +322,7 @@ fn a_run_that_is_cancelled_settles_once_with_that_whatever_it_answers() {
             *ended.lock().unwrap() = Some(End::of(&result));
         })
         .unwrap();
-        let in_time = cancels.join().unwrap();
+        let in_time = cancels.checked_join().unwrap();
         owner.shutdown(Shutdown::Drain).unwrap();
         assert_eq!(settled.get(), 1, "exactly once");
         let end = end.lock().unwrap().unwrap();
@@ -344,8 +344,8 @@ fn a_run_settles_once_when_an_answer_a_cancel_and_a_close_race() {
         let vm = owner.handle();
         let closes = spawn("closes", move || vm.close());
         let end = End::of(&run.wait());
-        cancels.join().unwrap();
-        closes.join().unwrap();
+        cancels.checked_join().unwrap();
+        closes.checked_join().unwrap();
         sees.saw(end);
     });
     assert_eq!(seen.all(), [End::Answered, End::Cancelled, End::Closed]);
@@ -386,11 +386,11 @@ fn cancellation_reaches_a_wait_for_a_lock() {
     verified(&Explorer::builder(), move || {
         let owner = owner(WaitOnOwner::Detect);
         let lock = Arc::new(impasse::sync::Mutex::new(()));
-        let held = lock.lock().unwrap();
+        let held = lock.lock();
         let (locks, got) = (lock.clone(), Count::default());
         let gets = got.clone();
         let session = Session::builder("s", &owner.handle()).engine(move |_: &Run<()>, ()| {
-            let _held = locks.lock()?;
+            let _held = locks.checked_lock()?;
             gets.up();
             Ok::<_, WaitError>(42)
         });
@@ -399,9 +399,9 @@ fn cancellation_reaches_a_wait_for_a_lock() {
         let cancels = spawn("cancels", move || canceller.cancel());
         drop(held);
         let end = End::of(&run.wait());
-        let in_time = cancels.join().unwrap();
+        let in_time = cancels.checked_join().unwrap();
         assert_eq!(in_time, end == End::Cancelled);
-        assert!(lock.lock().is_ok(), "whoever leaves the line leaves the lock to the others");
+        assert!(lock.checked_lock().is_ok(), "whoever leaves the line leaves the lock to the others");
         sees.saw((end, got.get()));
     });
     assert_eq!(seen.all(), [(End::Answered, 1), (End::Cancelled, 0), (End::Cancelled, 1)]);
@@ -435,7 +435,7 @@ fn a_run_that_a_job_waits_for_is_cancelled_when_another_closes_the_owner() {
             Err(CallError::Closed(_)) => sees.saw(None),
             Err(error) => panic!("{error}"),
         }
-        closes.join().unwrap();
+        closes.checked_join().unwrap();
     });
     assert_eq!(seen.all(), [None, Some(End::Answered), Some(End::Closed)]);
 }
@@ -472,7 +472,7 @@ fn two_owners_that_run_each_others_sessions_report_one_victim() {
             let vm = owners[at].handle();
             spawn("caller", move || vm.call("eval", move |()| session.run(()).is_ok()).unwrap())
         });
-        let ended = callers.map(|caller| caller.join().unwrap());
+        let ended = callers.map(|caller| caller.checked_join().unwrap());
         let failed = ended.iter().filter(|ended| !**ended).count() as u32;
         assert!(victims.get() <= 1, "one cycle has one victim");
         assert_eq!(failed, victims.get(), "the other goes on");

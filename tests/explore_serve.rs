@@ -66,7 +66,7 @@ fn run(session: &Session<Vm, (), ()>) -> impl FnOnce(&Vm) + Send + 'static {
 /// A thread that calls this job.
 fn caller(name: &str, to: &Handle<Vm>, job: impl FnOnce(&Vm) + Send + 'static) -> JoinHandle<()> {
     let to = to.clone();
-    thread::spawn(name, move || to.call("job", job).unwrap()).unwrap()
+    thread::spawn_named(name, move || to.call("job", job).unwrap()).unwrap()
 }
 
 /// A thread to be joined by whoever comes to it.
@@ -80,7 +80,7 @@ impl Joined {
 
     fn join(&self) -> Result<(), WaitError> {
         let thread = self.0.lock().unwrap().take();
-        thread.map_or(Ok(()), JoinHandle::join)
+        thread.map_or(Ok(()), JoinHandle::checked_join)
     }
 }
 
@@ -117,7 +117,7 @@ fn two_owners_that_wait_crosswise() {
         let y = calling("y", &b.handle(), &a.handle());
         let other = caller("other", &b.handle(), run(&y));
         a.handle().call("a1", run(&x)).unwrap();
-        other.join().unwrap();
+        other.checked_join().unwrap();
     }));
 }
 
@@ -151,7 +151,7 @@ fn sibling(waits: impl Fn(&Vm, &Handle<Vm>, Joined) + Clone + Send + Sync + 'sta
     let x = session("x", &a.handle(), move |run| {
         let (a, sibling) = (run.owner().clone(), Joined::default());
         let to_a = a.clone();
-        sibling.put(thread::spawn("sibling", move || to_a.call("cb2", |_| ()).unwrap()).unwrap());
+        sibling.put(thread::spawn_named("sibling", move || to_a.call("cb2", |_| ()).unwrap()).unwrap());
         let waits = waits.clone();
         a.clone().call("cb1", move |vm| waits(vm, &a, sibling))
     });
@@ -197,7 +197,7 @@ fn the_run_joins_a_thread_that_has_lost_its_lineage() {
         let x = session("x", &a.handle(), |run| {
             let a = run.owner().clone();
             let calls = move || Lineage::default().enter(|| a.call("cb", |_| ()).unwrap());
-            thread::spawn("foreign", calls).unwrap().join()
+            thread::spawn_named("foreign", calls).unwrap().checked_join()
         });
         a.handle().call("a1", run(&x)).unwrap();
     }));
@@ -210,7 +210,7 @@ fn an_unrelated_job_beside_the_callback_runs_after() {
         let unrelated = caller("unrelated", &a.handle(), Vm::is_unrelated);
         let x = calling("x", &a.handle(), &a.handle());
         a.handle().call("a1", run(&x)).unwrap();
-        unrelated.join().unwrap();
+        unrelated.checked_join().unwrap();
     }));
 }
 
@@ -231,7 +231,7 @@ fn an_unrelated_job_does_not_run_while_a_run_needs_nothing() {
         let unrelated = caller("unrelated", &a.handle(), Vm::is_unrelated);
         let x = session::<CallError>("x", &a.handle(), |_| Ok(()));
         a.handle().call("a1", run(&x)).unwrap();
-        unrelated.join().unwrap();
+        unrelated.checked_join().unwrap();
     }));
 }
 
@@ -245,6 +245,6 @@ fn three_owners_that_wait_crosswise() {
             let session = calling(names[at], &handle(at), &handle(at + 1));
             caller(names[at], &handle(at), run(&session))
         });
-        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        callers.into_iter().for_each(|caller| caller.checked_join().unwrap());
     }));
 }

@@ -274,7 +274,7 @@ fn with_a_leaked_context(leak: impl FnOnce(Box<dyn FnOnce() + Send>) + Send + 's
 
 #[test]
 fn a_leaked_owner_context_still_queues() {
-    with_a_leaked_context(|body| drop(impasse::thread::spawn("heir", body).unwrap()));
+    with_a_leaked_context(|body| drop(impasse::thread::spawn_named("heir", body).unwrap()));
     with_a_leaked_context(|body| {
         let lineage = impasse::Lineage::current();
         drop(thread::spawn(move || lineage.enter(body)));

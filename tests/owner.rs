@@ -221,7 +221,10 @@ fn is_owner_is_exact() {
             (
                 inside.is_owner(),
                 thread::spawn(move || from_thread.is_owner()).join().unwrap(),
-                impasse::thread::spawn("tracked", move || from_tracked.is_owner()).unwrap().join().unwrap(),
+                impasse::thread::spawn_named("tracked", move || from_tracked.is_owner())
+                    .unwrap()
+                    .join()
+                    .unwrap(),
                 elsewhere.call("look", move |_| from_other.is_owner()).unwrap(),
             )
         });

@@ -184,7 +184,7 @@ fn queues(name: &'static str, start: impl FnOnce(Box<dyn FnOnce() + Send>) + Sen
 
 #[test]
 fn a_thread_that_inherited_the_lineage_of_a_job_queues() {
-    queues("inherited", |body| drop(impasse::thread::spawn("heir", body).unwrap()));
+    queues("inherited", |body| drop(impasse::thread::spawn_named("heir", body).unwrap()));
 }
 
 #[test]

@@ -130,8 +130,8 @@ fn wait_idle_by_somebody_the_owner_waits_for_is_a_deadlock() {
         let owner = Owner::builder("vm").wait_on_owner(WaitOnOwner::Detect).spawn(|| ()).unwrap();
         let vm = owner.handle();
         let results = owner.handle().call("job", move |()| {
-            let helper = impasse::thread::spawn("helper", move || vm.wait_idle()).unwrap();
-            helper.join()
+            let helper = impasse::thread::spawn_named("helper", move || vm.wait_idle()).unwrap();
+            helper.checked_join()
         });
         // Whichever of the two waits comes last is refused.
         let results = results.unwrap();

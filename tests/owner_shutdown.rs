@@ -182,9 +182,10 @@ fn a_shutdown_by_somebody_the_owner_waits_for_is_a_deadlock_and_closes_it() {
         let (owner, _) = telling("vm", WaitOnOwner::Detect);
         let vm = owner.handle();
         let refused = vm.call("job", move |()| {
-            let helper = impasse::thread::spawn("helper", move || owner.shutdown(Shutdown::Drain)).unwrap();
+            let helper =
+                impasse::thread::spawn_named("helper", move || owner.shutdown(Shutdown::Drain)).unwrap();
             until_waited_for("the end of owner `vm`");
-            helper.join()
+            helper.checked_join()
         });
         // The join comes last.
         assert!(matches!(refused, Ok(Err(impasse::WaitError::Deadlock(_)))), "{refused:?}");

@@ -93,9 +93,9 @@ fn a_stall_names_what_the_owner_waits_for() {
         let (owner, stalls) = watched("locked out");
         let vm = owner.handle();
         let lock = Arc::new(Mutex::named("table", ()));
-        let held = lock.lock().unwrap();
+        let held = lock.lock();
         let wanted = lock.clone();
-        vm.post("wants the lock", move |()| drop(wanted.lock().unwrap())).unwrap();
+        vm.post("wants the lock", move |()| drop(wanted.lock())).unwrap();
         vm.post("behind", |()| ()).unwrap();
         let stall = stalls.recv().unwrap();
         let waits = stall.waits.clone().expect("it waits by a lock of this crate");
@@ -149,7 +149,7 @@ fn the_thread_of_an_owner_is_called_after_it() {
         let name = owner.handle().call("look", |()| thread::current().name().map(str::to_owned));
         assert_eq!(name.unwrap().as_deref(), Some("owner vm"));
         let (tell, named) = mpsc::channel();
-        let spawned = impasse::thread::spawn("helper", move || {
+        let spawned = impasse::thread::spawn_named("helper", move || {
             tell.send(thread::current().name().map(str::to_owned)).unwrap();
         });
         spawned.unwrap().join().unwrap();

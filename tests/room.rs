@@ -83,7 +83,7 @@ fn a_post_that_is_served_out_of_turn_is_accepted_by_that() {
         let session = Session::builder("s", &vm).engine(move |run: &Run<()>, ()| {
             let ((go, wait), (begins, begun)) = (mpsc::channel::<()>(), mpsc::channel());
             // The owner is inside of a job that it serves, and not in a wait, until the post is in the line.
-            let callback = impasse::thread::spawn("callback", {
+            let callback = impasse::thread::spawn_named("callback", {
                 let vm = run.owner().clone();
                 move || {
                     vm.call("callback", move |()| {
@@ -97,11 +97,12 @@ fn a_post_that_is_served_out_of_turn_is_accepted_by_that() {
             filled.lock().unwrap().recv()?;
             wait_until(|| run.owner().len() == 2);
             let vm = run.owner().clone();
-            let posts = impasse::thread::spawn("posts", move || vm.post_wait("post of the run", |()| ()))?;
+            let posts =
+                impasse::thread::spawn_named("posts", move || vm.post_wait("post of the run", |()| ()))?;
             wait_until(|| run.owner().len() == 3);
             drop(go);
-            callback.join()??;
-            posts.join()??;
+            callback.checked_join()??;
+            posts.checked_join()??;
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
         });
         vm.call("eval", move |()| session.run(()).unwrap()).unwrap();

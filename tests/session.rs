@@ -138,7 +138,7 @@ fn lineage_goes_through_threads_and_nested_runs() {
             let (vm, inner) = (run.owner().clone(), inner.clone());
             // Joined through a channel that the detector does not see: only lineage can tell.
             let (done, ended) = mpsc::channel();
-            impasse::thread::spawn("helper", move || {
+            impasse::thread::spawn_named("helper", move || {
                 vm.call("from the helper", |log| log.borrow_mut().push("helper")).unwrap();
                 done.send(inner.run(()).unwrap()).unwrap();
             })?;
@@ -176,14 +176,14 @@ fn serve_runs_what_the_awaited_work_needs() {
             let owner = owner("vm", WaitOnOwner::Serve);
             let vm = owner.handle();
             let caller = vm.clone();
-            let elsewhere = impasse::thread::spawn("elsewhere", move || {
+            let elsewhere = impasse::thread::spawn_named("elsewhere", move || {
                 caller.post("before", |log| log.borrow_mut().push("its post")).unwrap();
                 caller.call("needed", |log| log.borrow_mut().push("its call")).unwrap();
             })
             .unwrap();
             let elsewhere = Mutex::new(Some(elsewhere));
             let session = Session::builder("s", &vm)
-                .engine(move |_: &Run<Log>, ()| elsewhere.lock().unwrap().take().unwrap().join());
+                .engine(move |_: &Run<Log>, ()| elsewhere.lock().unwrap().take().unwrap().checked_join());
             vm.call("eval", move |_| session.run(()).unwrap()).unwrap();
             assert_eq!(log(&vm), ["its post", "its call"], "its earlier jobs go first");
         });
@@ -232,15 +232,15 @@ fn a_job_that_waits_for_a_lock_serves_its_holder() {
             let lock = Arc::new(impasse::sync::Mutex::named("table", 0));
             let (vm, table) = (owner.handle(), lock.clone());
             let (holds, is_held) = mpsc::channel();
-            let worker = impasse::thread::spawn("worker", move || {
-                let mut held = table.lock().unwrap();
+            let worker = impasse::thread::spawn_named("worker", move || {
+                let mut held = table.lock();
                 holds.send(()).unwrap();
                 *held += vm.call("from the worker", |_| 41).unwrap();
             });
             is_held.recv().unwrap();
-            let seen = owner.handle().call("job", move |_| *lock.lock().unwrap() + 1).unwrap();
+            let seen = owner.handle().call("job", move |_| *lock.lock() + 1).unwrap();
             assert_eq!(seen, 42);
-            worker.unwrap().join().unwrap();
+            worker.unwrap().checked_join().unwrap();
         }
     });
 }
@@ -252,10 +252,10 @@ fn a_lock_cycle_is_reported_under_serve() {
         let owner = owner("vm", WaitOnOwner::Serve);
         let lock = Arc::new(impasse::sync::Mutex::named("table", ()));
         let wanted = lock.clone();
-        let session =
-            Session::builder("s", &owner.handle()).engine(move |_: &Run<Log>, ()| wanted.lock().map(drop));
+        let session = Session::builder("s", &owner.handle())
+            .engine(move |_: &Run<Log>, ()| wanted.checked_lock().map(drop));
         let result = owner.handle().call("eval", move |_| {
-            let _held = lock.lock().unwrap();
+            let _held = lock.lock();
             session.run(())
         });
         let Ok(Err(RunError::Deadlock(deadlock))) = result else { panic!("{result:?}") };

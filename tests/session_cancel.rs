@@ -93,8 +93,8 @@ fn a_shutdown_is_reached() {
 fn a_lock_is_reached() {
     let lock = Arc::new(Mutex::new(()));
     let wanted = lock.clone();
-    let held = lock.lock().unwrap();
-    reaches("locks", "run #1 of `locks`", move |_| Ok(wanted.lock().map(drop)?));
+    let held = lock.lock();
+    reaches("locks", "run #1 of `locks`", move |_| Ok(wanted.checked_lock().map(drop)?));
     drop(held);
     assert!(lock.try_lock().is_some());
 }
@@ -103,7 +103,9 @@ fn a_lock_is_reached() {
 fn a_condvar_is_reached_and_the_lock_is_free_then() {
     let pair = Arc::new((Mutex::new(()), Condvar::new()));
     let waits = pair.clone();
-    reaches("condvar", "run #1 of `condvar`", move |_| Ok(waits.1.wait(waits.0.lock()?).map(drop)?));
+    reaches("condvar", "run #1 of `condvar`", move |_| {
+        Ok(waits.1.checked_wait(waits.0.checked_lock()?).map(drop)?)
+    });
     assert!(pair.0.try_lock().is_some());
 }
 
@@ -120,8 +122,8 @@ fn a_pop_is_reached_and_takes_no_item() {
 fn a_join_is_reached() {
     reaches("joins", "run #1 of `joins`", |_| {
         let (_go, wait) = mpsc::channel::<()>();
-        let thread = impasse::thread::spawn("joined", move || _ = wait.recv())?;
-        Ok(thread.join()?)
+        let thread = impasse::thread::spawn_named("joined", move || _ = wait.recv())?;
+        Ok(thread.checked_join()?)
     });
 }
 
@@ -129,12 +131,14 @@ fn a_join_is_reached() {
 fn a_thread_of_the_run_is_reached() {
     let lock = Arc::new(Mutex::new(()));
     let wanted = lock.clone();
-    let held = lock.lock().unwrap();
+    let held = lock.lock();
     reaches("has a helper", "thread `helper of the run`", move |_| {
         let wanted = wanted.clone();
         let (told, tells) = mpsc::channel();
         // Waited for by what is not seen: only the helper's own wait can end.
-        impasse::thread::spawn("helper of the run", move || told.send(wanted.lock().map(drop)))?;
+        impasse::thread::spawn_named("helper of the run", move || {
+            told.send(wanted.checked_lock().map(drop))
+        })?;
         Ok(tells.recv()??)
     });
     drop(held);

@@ -45,7 +45,7 @@ fn ours(program: Program) -> BTreeSet<Outcome> {
     fn lock<T>(lock: &impasse::sync::Mutex<T>) -> impasse::sync::MutexGuard<'_, T> {
         lock.lock().unwrap()
     }
-    let spawn = |body| impasse::thread::spawn("task", body).unwrap();
+    let spawn = |body| impasse::thread::spawn_named("task", body).unwrap();
     outcomes(|seen| impasse::explore(move || run!(program, seen, impasse::sync::Mutex::new, lock, spawn)))
 }
 

@@ -152,7 +152,7 @@ fn owner_run(policy: WaitOnOwner, size: Size) {
                 evaluate(&vm, policy, size.callbacks);
             }
         };
-        drop(thread::spawn("session", body).expect("an explored thread is a coroutine"));
+        drop(thread::spawn_named("session", body).expect("an explored thread is a coroutine"));
     }
     if posts > 0 {
         let vm = vm.clone();
@@ -164,7 +164,7 @@ fn owner_run(policy: WaitOnOwner, size: Size) {
             };
             vm.post("unrelated", post).expect("the owner waits for this job");
         };
-        drop(thread::spawn("poster", body).expect("an explored thread is a coroutine"));
+        drop(thread::spawn_named("poster", body).expect("an explored thread is a coroutine"));
     }
     main_loop.run();
 }
@@ -197,15 +197,15 @@ fn off_owner_run(size: Size) {
     let run = |_| {
         let session = session(&vm, size.callbacks, |_| ());
         let body = move || session.run(()).expect("nothing is in the way of a run off the owner");
-        thread::spawn("session", body).expect("an explored thread is a coroutine")
+        thread::spawn_named("session", body).expect("an explored thread is a coroutine")
     };
     let runs: Vec<_> = (0..size.sessions).map(run).collect();
     // A run that goes on when its owner is closed is cancelled: whoever closes waits for all.
     let close = move || {
-        runs.into_iter().for_each(|run| run.join().expect("nobody waits for the one that joins"));
+        runs.into_iter().for_each(|run| run.checked_join().expect("nobody waits for the one that joins"));
         vm.close();
     };
-    drop(thread::spawn("closer", close).expect("an explored thread is a coroutine"));
+    drop(thread::spawn_named("closer", close).expect("an explored thread is a coroutine"));
     main_loop.run();
 }
 

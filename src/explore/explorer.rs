@@ -240,10 +240,10 @@ impl Explorer {
 /// impasse::explore(|| {
 ///     let balance = Arc::new(Mutex::new(100));
 ///     let other = balance.clone();
-///     let spender = impasse::thread::spawn("spender", move || *other.lock().unwrap() -= 10).unwrap();
-///     *balance.lock().unwrap() += 5;
+///     let spender = impasse::thread::spawn(move || *other.lock() -= 10);
+///     *balance.lock() += 5;
 ///     spender.join().unwrap();
-///     assert_eq!(*balance.lock().unwrap(), 95);
+///     assert_eq!(*balance.lock(), 95);
 /// });
 /// ```
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::panics::message_of;
 use crate::platform::Caught;
-use crate::wait::{Cancelled, Deadlock, Op, WaitError};
+use crate::wait::{self, Cancelled, Deadlock, Op, WaitError};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -30,12 +30,16 @@ pub struct Panicked {
     /// The file and the line that panicked, where the panic hook told us.
     pub at: Option<(String, u32)>,
     backtrace: Option<Arc<std::backtrace::Backtrace>>,
+    /// It was no panic of the closure's own, but a wait in it that has no error to return.
+    because: Option<WaitError>,
 }
 
 impl Panicked {
     pub(super) fn new(op: Op, caught: Caught) -> Self {
         let Caught { payload, at, backtrace } = caught;
-        Self { op, message: message_of(&*payload), at, backtrace }
+        let because = wait::unwound_by(&*payload);
+        let message = because.as_ref().map_or_else(|| message_of(&*payload), ToString::to_string);
+        Self { op, message, at, backtrace, because }
     }
 
     /// The backtrace of the panic, if the owner was built to keep it: see
@@ -43,6 +47,11 @@ impl Panicked {
     #[must_use]
     pub fn backtrace(&self) -> Option<&std::backtrace::Backtrace> {
         self.backtrace.as_deref()
+    }
+
+    /// The error of the wait that unwound the closure for want of another way to tell it.
+    pub(crate) fn wait_error(&self) -> Option<WaitError> {
+        self.because.clone()
     }
 
     /// The message of a panic, from what [`std::panic::catch_unwind`] returns.
@@ -91,7 +100,7 @@ pub enum CallError {
     Closed(#[from] Closed),
     /// The job panicked. The owner lives on.
     #[error(transparent)]
-    Panicked(#[from] Panicked),
+    Panicked(Panicked),
     /// The time was up. A job that had not begun by then does not run; one that had runs to its end, and its result
     /// is dropped.
     #[error("no answer from owner `{owner}` within {timeout:?}")]
@@ -148,7 +157,7 @@ pub enum SpawnError {
     },
     /// The closure that makes the state panicked.
     #[error(transparent)]
-    Panicked(#[from] Panicked),
+    Panicked(Panicked),
     /// The closure that makes the state failed.
     #[error("the state of owner `{owner}` could not be made: {source}")]
     #[non_exhaustive]
@@ -183,7 +192,7 @@ pub enum ShutdownError {
     Deadlock(#[from] Deadlock),
     /// The state panicked when it was dropped.
     #[error(transparent)]
-    Panicked(#[from] Panicked),
+    Panicked(Panicked),
     /// The run on whose behalf the caller waited was cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -205,6 +214,23 @@ macro_rules! from_wait_error {
 pub(crate) use from_wait_error;
 
 from_wait_error!(CallError, PostError, SpawnError, ShutdownError);
+
+/// A panic by which a wait told its error is that error.
+macro_rules! from_panicked {
+    ($($error:ty),*) => {$(
+        impl From<Panicked> for $error {
+            fn from(panicked: Panicked) -> Self {
+                match panicked.wait_error() {
+                    Some(error) => error.into(),
+                    None => Self::Panicked(panicked),
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use from_panicked;
+
+from_panicked!(CallError, SpawnError, ShutdownError);
 
 /// Why an accepted job will not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

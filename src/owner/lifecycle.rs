@@ -18,7 +18,7 @@ use super::stall::{self, Stall, Watch, WatchFor};
 use super::waits::End;
 use crate::platform::Unseen;
 use crate::sync::{Abandoned, Reader, slot};
-use crate::wait::{self, IntoOp, Local, Op, Request, Resource, Task, TaskId, Thread};
+use crate::wait::{self, IntoOp, Local, Op, Providers, Request, Resource, Task, Thread};
 
 /// How an owner is to be made. See [`Owner::builder`].
 #[derive(Clone, Debug)]
@@ -158,7 +158,7 @@ impl<P> Builder<P> {
                 shared.mailbox.end(ended);
             };
             let thread = task
-                .start(|| format!("owner {}", shared.name), body)
+                .start(|| Some(format!("owner {}", shared.name)), None, body)
                 .map_err(|source| SpawnError::Thread { owner: shared.name.clone(), source })?;
             match inside.until(&ready)? {
                 Ok(Ok(())) => {}
@@ -319,8 +319,8 @@ struct Made<'a, V> {
 }
 
 impl<V: Send> Resource for Made<'_, V> {
-    fn provider(&self) -> Option<TaskId> {
-        self.ready.provider()
+    fn providers(&self) -> Providers {
+        Providers::one(self.ready.provider())
     }
 
     fn name(&self) -> String {

@@ -46,6 +46,6 @@ pub use policy::{UnknownPolicy, WaitOnOwner};
 pub use resilience::{AfterPanic, GoOn, Resilience};
 pub use stall::Stall;
 
-pub(crate) use error::{BoxError, from_wait_error};
+pub(crate) use error::{BoxError, from_panicked, from_wait_error};
 pub(crate) use main_loop::on_owner_thread;
 pub(crate) use panics::{Backtrace, caught};

@@ -6,7 +6,7 @@ use super::job::{Errand, Kept};
 use super::shared::Shared;
 use crate::owner::error::Panicked;
 use crate::sync::Reader;
-use crate::wait::{Activation, Lineage, Op, Resource, TaskId};
+use crate::wait::{Activation, Lineage, Op, Providers, Resource};
 
 /// The reply that a caller waits for.
 pub(super) struct ReplyTo<'a, T, R, F> {
@@ -15,8 +15,8 @@ pub(super) struct ReplyTo<'a, T, R, F> {
 }
 
 impl<T, R: Send, F: Send> Resource for ReplyTo<'_, T, R, F> {
-    fn provider(&self) -> Option<TaskId> {
-        self.reply.provider()
+    fn providers(&self) -> Providers {
+        Providers::one(self.reply.provider())
     }
 
     fn name(&self) -> String {
@@ -48,8 +48,8 @@ pub(super) struct RoomIn<'a, T> {
 }
 
 impl<T> Resource for RoomIn<'_, T> {
-    fn provider(&self) -> Option<TaskId> {
-        (!self.owner.mailbox.has_room()).then_some(self.owner.task)
+    fn providers(&self) -> Providers {
+        Providers::one((!self.owner.mailbox.has_room()).then_some(self.owner.task))
     }
 
     fn name(&self) -> String {
@@ -76,8 +76,8 @@ impl<T> Resource for RoomIn<'_, T> {
 pub(super) struct Idle<'a, T>(pub(super) &'a Shared<T>);
 
 impl<T> Resource for Idle<'_, T> {
-    fn provider(&self) -> Option<TaskId> {
-        (!self.0.mailbox.is_idle()).then_some(self.0.task)
+    fn providers(&self) -> Providers {
+        Providers::one((!self.0.mailbox.is_idle()).then_some(self.0.task))
     }
 
     fn name(&self) -> String {
@@ -89,8 +89,8 @@ impl<T> Resource for Idle<'_, T> {
 pub(super) struct End<'a, T>(pub(super) &'a Shared<T>);
 
 impl<T> Resource for End<'_, T> {
-    fn provider(&self) -> Option<TaskId> {
-        self.0.mailbox.how_it_ended().is_none().then_some(self.0.task)
+    fn providers(&self) -> Providers {
+        Providers::one(self.0.mailbox.how_it_ended().is_none().then_some(self.0.task))
     }
 
     fn name(&self) -> String {

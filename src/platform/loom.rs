@@ -159,6 +159,49 @@ impl<T: Default> Table<T> {
 pub(crate) struct AtThreadExit(pub(crate) fn(u64), pub(crate) u64);
 
 /// The place of a panic is of no use in a model.
+/// A value that can stand in a static: under loom it is made when it is first looked at.
+pub(crate) struct Late<T> {
+    value: std::sync::OnceLock<T>,
+    make: Option<fn() -> T>,
+}
+
+impl<T> Late<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { value: value.into(), make: None }
+    }
+
+    pub(crate) const fn made_by(make: fn() -> T) -> Self {
+        Self { value: std::sync::OnceLock::new(), make: Some(make) }
+    }
+}
+
+impl<T> std::ops::Deref for Late<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value.get_or_init(|| self.make.expect("it has a value or a maker")())
+    }
+}
+
+macro_rules! late {
+    ($value:expr) => {
+        $crate::platform::Late::made_by(|| $value)
+    };
+}
+pub(crate) use late;
+
+macro_rules! const_fn {
+    ($(#[$about:meta])* fn $name:ident($($argument:ident: $kind:ty),*) -> $made:ty $body:block) => {
+        $(#[$about])*
+        fn $name($($argument: $kind),*) -> $made $body
+    };
+}
+pub(crate) use const_fn;
+
+pub(crate) fn yield_now() {
+    loom::thread::yield_now();
+}
+
 pub(crate) fn catch<R>(_: bool, body: impl FnOnce() -> R) -> Result<R, Caught> {
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
     result.map_err(|payload| Caught { payload, at: None, backtrace: None })
@@ -178,7 +221,11 @@ impl Drop for JoinHandle {
     }
 }
 
-pub(crate) fn spawn(_: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle> {
+pub(crate) fn spawn(
+    _: Option<String>,
+    _: Option<usize>,
+    body: impl FnOnce() + Send + 'static,
+) -> std::io::Result<JoinHandle> {
     Ok(JoinHandle(Some(loom::thread::spawn(body))))
 }
 

@@ -200,8 +200,19 @@ pub(crate) type JoinHandle = std::thread::JoinHandle<()>;
 /// # Errors
 ///
 /// The operating system has no thread to give.
-pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle> {
-    std::thread::Builder::new().name(name).spawn(body)
+pub(crate) fn spawn(
+    name: Option<String>,
+    stack_size: Option<usize>,
+    body: impl FnOnce() + Send + 'static,
+) -> std::io::Result<JoinHandle> {
+    let mut builder = std::thread::Builder::new();
+    if let Some(name) = name {
+        builder = builder.name(name);
+    }
+    if let Some(size) = stack_size {
+        builder = builder.stack_size(size);
+    }
+    builder.spawn(body)
 }
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -271,6 +282,46 @@ thread_local! {
 struct Place {
     at: (String, u32),
     backtrace: Option<Arc<Backtrace>>,
+}
+
+/// A value that can stand in a static: natively, that value.
+pub(crate) struct Late<T>(T);
+
+impl<T> Late<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(value)
+    }
+}
+
+impl<T> std::ops::Deref for Late<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// A value for a static, that no other platform can make before the program runs.
+macro_rules! late {
+    ($value:expr) => {
+        $crate::platform::Late::new($value)
+    };
+}
+pub(crate) use late;
+
+/// A function that makes what stands in a static.
+macro_rules! const_fn {
+    ($(#[$about:meta])* fn $name:ident($($argument:ident: $kind:ty),*) -> $made:ty $body:block) => {
+        $(#[$about])*
+        const fn $name($($argument: $kind),*) -> $made $body
+    };
+}
+pub(crate) use const_fn;
+
+/// Lets other threads go first.
+pub(crate) fn yield_now() {
+    std::thread::yield_now();
 }
 
 /// Runs `body`; a panic is caught, with its place.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::owner::{BoxError, CallError, Closed, Panicked, PostError, from_wait_error};
+use crate::owner::{BoxError, CallError, Closed, Panicked, PostError, from_panicked, from_wait_error};
 use crate::wait::{Cancelled, Deadlock, WaitError};
 
 /// Why a run has no result.
@@ -92,6 +92,7 @@ pub enum RunError {
 }
 
 from_wait_error!(RunError);
+from_panicked!(RunError);
 
 impl RunError {
     /// What the engine's error means: an owner that closed is told as such, and a deadlock that some wait of the run was refused for stays one, however

@@ -12,7 +12,7 @@ use crate::platform::{Bug, seeded};
 use crate::sync::{Abandoned, Arriving, Reader, Settled};
 use crate::wait::Awaited as _;
 use crate::wait::{
-    self, Activation, Arrival, Cancel, IntoOp, Manner, Op, Request, Resource, Standing, TaskId,
+    self, Activation, Arrival, Cancel, IntoOp, Manner, Op, Providers, Request, Resource, Standing,
 };
 
 pub(super) type RunResult<Out> = Result<Out, RunError>;
@@ -294,8 +294,8 @@ struct Ended<'a, Out> {
 }
 
 impl<Out: Send> Resource for Ended<'_, Out> {
-    fn provider(&self) -> Option<TaskId> {
-        self.result.provider()
+    fn providers(&self) -> Providers {
+        Providers::one(self.result.provider())
     }
 
     fn name(&self) -> String {

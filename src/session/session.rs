@@ -323,7 +323,7 @@ impl<T, In: Send + 'static, Out: Send + 'static> Prepared<T, In, Out> {
             // Whoever learns of the end finds the session free.
             let ended = match going.end() {
                 Standing::Answered => {
-                    ended.map_err(RunError::Panicked).and_then(|answer| answer.map_err(RunError::of_engine))
+                    ended.map_err(RunError::from).and_then(|answer| answer.map_err(RunError::of_engine))
                 }
                 Standing::Cancelled => Err(run.cancel.verdict().into()),
                 Standing::Closed => Err(session.owner.closed().into()),

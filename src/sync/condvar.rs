@@ -1,17 +1,21 @@
 //! Waiting, with a lock given back, until somebody says that it is worth a look.
 
+#![allow(unsafe_code)]
+
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use lock_api::RawMutex as _;
 
 use super::line::Line;
-use super::mutex::MutexGuard;
+use super::mutex::{MutexGuard, RawMutex};
 use crate::platform;
-use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Request, Resource, TaskId, WaitError};
+use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Providers, Request, Resource, Terms, WaitError};
 
 /// A condition variable. Those who wait are woken in the order in which they came.
 ///
-/// As with every condition variable, look again after each wait: what was notified may be over by the time that
-/// the lock is taken back, and the explorer can make waits end for no reason.
+/// As `parking_lot`'s. As with every condition variable, look again after each wait: what was notified may be over by
+/// the time that the lock is taken back, and the explorer can make waits end for no reason.
 ///
 /// ```
 /// use impasse::sync::{Condvar, Mutex};
@@ -20,13 +24,13 @@ use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Request, Resource, Ta
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let ready = Arc::new((Mutex::new(false), Condvar::new()));
 /// let other = ready.clone();
-/// let setter = impasse::thread::spawn("setter", move || {
-///     *other.0.lock().unwrap() = true;
+/// let setter = impasse::thread::spawn_named("setter", move || {
+///     *other.0.lock() = true;
 ///     other.1.notify_one();
 /// })?;
-/// let mut is_ready = ready.0.lock()?;
+/// let mut is_ready = ready.0.lock();
 /// while !*is_ready {
-///     is_ready = ready.1.wait(is_ready)?;
+///     ready.1.wait(&mut is_ready);
 /// }
 /// drop(is_ready);
 /// setter.join()?;
@@ -47,29 +51,43 @@ impl Condvar {
         Self { made: "".into_op(), object: Object::new(), waiting: platform::Mutex::new(Line::default()) }
     }
 
-    /// Gives the lock back, waits to be notified, and takes the lock again.
+    /// Gives the lock back, waits to be notified, and takes the lock again. However it ends, the lock is held.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// [`WaitError::Deadlock`] if taking the lock again would never end, [`WaitError::Cancelled`] if the run on whose
-    /// behalf the task waits is cancelled. The lock is not held then.
+    /// If the run on whose behalf the task waits is cancelled, it unwinds without a word.
     ///
     /// # Blocking
     ///
     /// Until somebody notifies. Anybody could: the wait is shown, and counts as live. A notification that came
-    /// before is lost; that is a hang and no cycle, which the explorer finds and the detector does not.
+    /// before is lost; that is a hang and no cycle, which the explorer finds and the detector does not. Then for the
+    /// lock: if that would complete a deadlock, another wait of it is ended.
     #[track_caller]
-    pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> Result<MutexGuard<'a, T>, WaitError> {
+    pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
         let op = "condvar.wait".into_op();
-        if wait::wakes_spuriously() {
-            return Ok(self.wait_for(guard, op, Some(None))?.0);
-        }
-        Ok(self.wait_for(guard, op, None)?.0)
+        let limit = wait::wakes_spuriously().then_some(None);
+        wait::insist(|terms| self.with_lock_back(guard, op, limit, terms));
     }
 
-    /// As [`wait`](Self::wait), for at most this long; says whether the time was up.
+    /// As [`wait`](Self::wait), as long as `condition` holds.
     ///
-    /// # Errors
+    /// # Panics
+    ///
+    /// As `wait`.
+    #[track_caller]
+    pub fn wait_while<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) {
+        while condition(guard) {
+            self.wait(guard);
+        }
+    }
+
+    /// As [`wait`](Self::wait), for at most this long.
+    ///
+    /// # Panics
     ///
     /// As `wait`.
     ///
@@ -78,27 +96,107 @@ impl Condvar {
     /// As `wait`, and no verdict rests on it. Inside an exploration the clock is virtual: whether the time is up
     /// before somebody notifies is a choice, see [`Timeouts`](crate::explore::Timeouts).
     #[track_caller]
-    pub fn wait_timeout<'a, T>(
+    pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, timeout: Duration) -> WaitTimeoutResult {
+        let op = "condvar.wait_for".into_op();
+        let notified = wait::insist(|terms| self.with_lock_back(guard, op, Some(Some(timeout)), terms));
+        WaitTimeoutResult(!notified)
+    }
+
+    /// As [`wait_for`](Self::wait_for), until this moment.
+    ///
+    /// # Panics
+    ///
+    /// As `wait`.
+    #[track_caller]
+    pub fn wait_until<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        deadline: Instant,
+    ) -> WaitTimeoutResult {
+        self.wait_for(guard, deadline.saturating_duration_since(wait::now()))
+    }
+
+    /// As [`wait`](Self::wait), with an error to return, and then without the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::Deadlock`] if taking the lock again would never end, [`WaitError::Cancelled`] if the run on whose
+    /// behalf the task waits is cancelled. The lock is not held then.
+    #[track_caller]
+    pub fn checked_wait<'a, T: ?Sized>(
+        &self,
+        guard: MutexGuard<'a, T>,
+    ) -> Result<MutexGuard<'a, T>, WaitError> {
+        let limit = wait::wakes_spuriously().then_some(None);
+        Ok(self.without_lock(guard, "condvar.wait".into_op(), limit)?.0)
+    }
+
+    /// As [`wait_for`](Self::wait_for), with an error to return; says whether the time was up.
+    ///
+    /// # Errors
+    ///
+    /// As [`checked_wait`](Self::checked_wait).
+    #[track_caller]
+    pub fn checked_wait_for<'a, T: ?Sized>(
         &self,
         guard: MutexGuard<'a, T>,
         timeout: Duration,
-    ) -> Result<(MutexGuard<'a, T>, bool), WaitError> {
-        self.wait_for(guard, "condvar.wait_timeout".into_op(), Some(Some(timeout)))
+    ) -> Result<(MutexGuard<'a, T>, WaitTimeoutResult), WaitError> {
+        let op = "condvar.wait_for".into_op();
+        let (guard, notified) = self.without_lock(guard, op, Some(Some(timeout)))?;
+        Ok((guard, WaitTimeoutResult(!notified)))
     }
 
-    /// Waits without a limit, for a time, or until the wait ends for no reason; says whether it ended by itself.
-    fn wait_for<'a, T>(
+    /// Waits and takes the lock again, if it was notified or not.
+    fn with_lock_back<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        op: Op,
+        limit: Option<Option<Duration>>,
+        terms: Terms,
+    ) -> Result<bool, WaitError> {
+        let raw = lock_of(guard);
+        // SAFETY: the guard holds the lock, and is borrowed until the lock is taken again.
+        let notified = self.notified(|| unsafe { raw.unlock() }, op, limit, terms);
+        // Not taken yet if the wait was refused at the door; then it is held.
+        match notified {
+            Err(Refused::AtTheDoor(error)) => Err(error),
+            notified => {
+                raw.lock_surely(op.with_label("lock"));
+                notified.map_err(Refused::error)
+            }
+        }
+    }
+
+    /// Waits with the lock, and takes it again if nothing goes wrong.
+    fn without_lock<'a, T: ?Sized>(
         &self,
         guard: MutexGuard<'a, T>,
         op: Op,
         limit: Option<Option<Duration>>,
     ) -> Result<(MutexGuard<'a, T>, bool), WaitError> {
-        let mutex = guard.mutex();
+        let mutex = lock_api::MutexGuard::mutex(&guard);
+        let notified = self.notified(|| drop(guard), op, limit, Terms::Fallible).map_err(Refused::error)?;
+        // SAFETY: the lock is taken, and then a guard is made.
+        unsafe {
+            mutex.raw().lock_checked(op.with_label("lock"))?;
+            Ok((mutex.make_guard_unchecked(), notified))
+        }
+    }
+
+    /// Waits without a limit, for a time, or until the wait ends for no reason; says whether it was notified.
+    fn notified(
+        &self,
+        unlock: impl FnOnce(),
+        op: Op,
+        limit: Option<Option<Duration>>,
+        terms: Terms,
+    ) -> Result<bool, Refused> {
         let arrival = Arrival::As(self.object.access(Kind::Await));
-        let request = Request { arrival, timed: limit.is_some(), ..Request::new(self, op) };
-        let notified = wait::door(request, |inside| {
+        let request = Request { arrival, timed: limit.is_some(), terms, ..Request::new(self, op) };
+        wait::door(request, |inside| {
             let place = self.waiting.lock().join(None);
-            drop(guard);
+            unlock();
             let notified = match limit {
                 None => inside.until(&place.given).map(Some),
                 Some(timeout) => inside.until_timeout(&place.given, self.object, timeout),
@@ -116,11 +214,10 @@ impl Condvar {
                     if is_notified {
                         self.wake_one();
                     }
-                    Err(error)
+                    Err(Refused::Inside(error))
                 }
             }
-        })?;
-        Ok((mutex.lock()?, !notified))
+        })
     }
 
     /// Wakes who waits longest, if anybody does.
@@ -144,9 +241,49 @@ impl Condvar {
     }
 }
 
+/// Why a wait was not notified.
+enum Refused {
+    /// It did not begin; the lock is held.
+    AtTheDoor(WaitError),
+    /// The lock is not held.
+    Inside(WaitError),
+}
+
+impl Refused {
+    fn error(self) -> WaitError {
+        match self {
+            Self::AtTheDoor(error) | Self::Inside(error) => error,
+        }
+    }
+}
+
+impl From<WaitError> for Refused {
+    fn from(error: WaitError) -> Self {
+        Self::AtTheDoor(error)
+    }
+}
+
+/// The lock of a guard.
+fn lock_of<'a, T: ?Sized>(guard: &MutexGuard<'a, T>) -> &'a RawMutex {
+    // SAFETY: whoever asks gives the lock back and takes it again while the guard is borrowed.
+    unsafe { lock_api::MutexGuard::mutex(guard).raw() }
+}
+
+/// Whether a timed wait ended by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitTimeoutResult(bool);
+
+impl WaitTimeoutResult {
+    /// Whether the time was up, and nobody had notified.
+    #[must_use]
+    pub fn timed_out(&self) -> bool {
+        self.0
+    }
+}
+
 impl Resource for Condvar {
-    fn provider(&self) -> Option<TaskId> {
-        None
+    fn providers(&self) -> Providers {
+        Providers::Open
     }
 
     fn name(&self) -> String {

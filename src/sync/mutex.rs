@@ -2,57 +2,53 @@
 //!
 //! The holder is the lock: one word is 0, or the task that holds it and whether somebody waits. So who provides the
 //! lock and whether it is taken can never be told apart, and a wait for it is a wait like any other, which a
-//! cancelled run leaves.
+//! cancelled run leaves. What locks offer beyond that (mapped and owned guards, a value of unknown size) is lock_api's.
 
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
+use std::time::{Duration, Instant};
 
+use super::made::Made;
 use crate::platform::atomic::{AtomicU64, Ordering};
-use crate::platform::{self, Bug, UnsafeCell, seeded};
+use crate::platform::{self, Bug, Late, late, seeded};
 use crate::wait::{
-    self, Arrival, Awaited, IntoOp, Kind, Object, Op, Request, Resource, StampCell, TaskId, WaitError,
+    self, Arrival, Awaited, IntoOp, Kind, Object, Op, Providers, Request, Resource, Site, StampCell, TaskId,
+    Terms, WaitError,
 };
 
-/// A mutual exclusion lock whose waits are seen by the detector.
+/// A mutual exclusion lock whose waits are seen by the detector. As `parking_lot`'s: no poisoning, and everything
+/// that [`lock_api::Mutex`] offers.
 ///
 /// ```
 /// # fn main() -> Result<(), impasse::WaitError> {
 /// let balance = impasse::sync::Mutex::named("balance", 100);
-/// *balance.lock()? -= 10;
-/// assert!(balance.lock().is_ok());
+/// *balance.lock() -= 10;
+/// assert_eq!(*balance.checked_lock()?, 90);
 /// # Ok(())
 /// # }
 /// ```
-pub struct Mutex<T> {
-    lock: Lock,
-    value: UnsafeCell<T>,
-}
+///
+/// # Panics
+///
+/// `lock()` has no error to return. If the wait would never end, it panics with the report, and while the task already
+/// unwinds another wait of the deadlock is ended in its place: see [`on_unreturnable`](crate::wait::on_unreturnable).
+/// If the run on whose behalf it waits is cancelled, it unwinds without a word.
+///
+/// # Blocking
+///
+/// Until the holder unlocks; the edge of the wait-for graph leads to the holder. On an owner thread it is allowed under
+/// every policy; under `Serve` the jobs that the holder waits for are run meanwhile. `try_lock_for` and
+/// `try_lock_until` are shown, and no verdict rests on them.
+pub struct Mutex<T: ?Sized>(lock_api::Mutex<RawMutex, T>);
 
-/// The lock without the value.
-struct Lock {
-    /// The task that holds it, or 0; and [`WAITED_FOR`].
-    word: AtomicU64,
-    /// Those who wait, longest first.
-    line: platform::Mutex<VecDeque<TaskId>>,
-    /// Its label, or none, and the line that made it.
-    made: Op,
-    object: Object,
-    /// What had happened when it was last unlocked.
-    unlocked: StampCell,
-}
-
-/// Set in the word while somebody is in the line. No task's generation comes near it.
-const WAITED_FOR: u64 = 1 << 63;
-
-// SAFETY: the value is reached through a guard only, and the raw lock gives out one at a time.
-unsafe impl<T: Send> Sync for Mutex<T> {}
-// SAFETY: nothing in it belongs to a thread; the value goes along.
-unsafe impl<T: Send> Send for Mutex<T> {}
+/// The right to the value of a [`Mutex`]; unlocks when dropped. It stays on its thread.
+pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawMutex, T>;
+/// The right to a part of the value of a [`Mutex`].
+pub type MappedMutexGuard<'a, T> = lock_api::MappedMutexGuard<'a, RawMutex, T>;
 
 impl<T> Mutex<T> {
     /// A free lock around `value`. Reports call it by this line.
@@ -64,57 +60,251 @@ impl<T> Mutex<T> {
     /// A free lock around `value` that reports call `label`.
     #[track_caller]
     pub fn named(label: &'static str, value: T) -> Self {
-        let lock = Lock {
-            word: AtomicU64::new(0),
-            line: platform::Mutex::new(VecDeque::new()),
-            made: label.into_op(),
-            object: Object::new(),
-            unlocked: StampCell::default(),
-        };
-        Self { lock, value: UnsafeCell::new(value) }
+        Self(lock_api::Mutex::from_raw(RawMutex::named(label), value))
     }
 
-    /// Takes the lock, waiting for it if another task holds it.
+    /// A free lock for a static. Reports have no name for it, and an exploration no use: it would outlive each
+    /// execution.
+    pub const fn const_new(value: T) -> Self {
+        Self(lock_api::Mutex::new(value))
+    }
+
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// As `lock`, with an error to return.
     ///
     /// # Errors
     ///
     /// [`WaitError::Deadlock`] if the wait would never end: the holder waits, directly or through others, for this
     /// task, or this task holds the lock itself. [`WaitError::Cancelled`] if the task has to wait and acts on behalf
     /// of a run that is cancelled.
-    ///
-    /// # Blocking
-    ///
-    /// Until the holder unlocks; the edge of the wait-for graph leads to the holder. On an owner thread it is
-    /// allowed under every policy; under `Serve` the jobs that the holder waits for are run meanwhile.
     #[track_caller]
-    pub fn lock(&self) -> Result<MutexGuard<'_, T>, WaitError> {
-        let (lock, op) = (&self.lock, "lock".into_op());
-        let me = wait::current().id;
-        lock.object.arrive(op, Kind::Lock, lock)?;
-        if !lock.take(0, me) {
-            let request = Request { arrival: Arrival::Made, ..Request::new(lock, op) };
-            wait::door(request, |inside| inside.until(&Turn { lock, in_line: Cell::new(false) }))?;
+    pub fn checked_lock(&self) -> Result<MutexGuard<'_, T>, WaitError> {
+        let op = "lock".into_op();
+        // SAFETY: of the raw lock nothing is asked but to be taken, and then a guard is made.
+        unsafe {
+            self.0.raw().lock_checked(op)?;
+            Ok(self.0.make_guard_unchecked())
         }
-        Ok(self.held())
     }
 
-    /// Takes the lock if it is free.
-    #[track_caller]
-    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.lock.object.observe();
-        self.lock.object.step("try_lock".into_op(), Kind::TryLock);
-        self.lock.take(0, wait::current().id).then(|| self.held())
-    }
-
-    /// The lock has just been taken.
-    fn held(&self) -> MutexGuard<'_, T> {
-        self.lock.unlocked.witness();
-        MutexGuard { mutex: self, _here: PhantomData }
+    /// The value, which nobody else can reach.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
     }
 }
 
+impl<T: ?Sized> Deref for Mutex<T> {
+    type Target = lock_api::Mutex<RawMutex, T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    #[track_caller]
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for Mutex<T> {
+    #[track_caller]
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// The lock without a value, for [`lock_api`].
+pub struct RawMutex {
+    lock: Late<Lock>,
+}
+
+impl RawMutex {
+    /// A free lock that reports call `label`, or, if that is empty, by this line.
+    #[track_caller]
+    #[must_use]
+    pub fn named(label: &'static str) -> Self {
+        Self { lock: Late::new(Lock::made(label.into_op(), Object::new())) }
+    }
+}
+
+impl RawMutex {
+    /// Takes the lock, by whatever it takes, and whatever has been cancelled.
+    pub(super) fn lock_surely(&self, op: Op) {
+        if self.lock.acquire(op, Terms::Infallible).is_err() {
+            wait::never();
+        }
+    }
+
+    /// Takes the lock.
+    pub(super) fn lock_checked(&self, op: Op) -> Result<(), WaitError> {
+        self.lock.acquire(op, Terms::Fallible)
+    }
+}
+
+// SAFETY: one task at a time gets the word from 0 to its own, and until `unlock` nobody else does.
+unsafe impl lock_api::RawMutex for RawMutex {
+    #[allow(clippy::declare_interior_mutable_const, reason = "what it is for")]
+    const INIT: Self = Self { lock: late!(Lock::made(Op::unasked(""), Object::NONE)) };
+
+    type GuardMarker = lock_api::GuardNoSend;
+
+    #[inline]
+    #[track_caller]
+    fn lock(&self) {
+        self.lock.acquire_surely("lock".into_op());
+    }
+
+    #[inline]
+    #[track_caller]
+    fn try_lock(&self) -> bool {
+        self.lock.try_acquire("try_lock".into_op())
+    }
+
+    #[inline]
+    unsafe fn unlock(&self) {
+        // SAFETY: as here.
+        unsafe { self.lock.release() }
+    }
+
+    fn is_locked(&self) -> bool {
+        self.lock.object.observe();
+        self.lock.object.step(Op::unasked("is locked?"), Kind::TryLock);
+        self.lock.holder().is_some()
+    }
+}
+
+// SAFETY: they take the lock or not, as the others.
+unsafe impl lock_api::RawMutexTimed for RawMutex {
+    type Duration = Duration;
+    type Instant = Instant;
+
+    #[track_caller]
+    fn try_lock_for(&self, timeout: Duration) -> bool {
+        self.lock.acquire_within("try_lock_for".into_op(), timeout)
+    }
+
+    #[track_caller]
+    fn try_lock_until(&self, deadline: Instant) -> bool {
+        let timeout = deadline.saturating_duration_since(wait::now());
+        self.lock.acquire_within("try_lock_until".into_op(), timeout)
+    }
+}
+
+impl fmt::Debug for RawMutex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawMutex").finish_non_exhaustive()
+    }
+}
+
+/// What the lock consists of.
+struct Lock {
+    /// The task that holds it, or 0; and [`WAITED_FOR`].
+    word: AtomicU64,
+    /// Those who wait, longest first.
+    line: platform::Mutex<VecDeque<TaskId>>,
+    made: Made,
+    object: Object,
+    /// What had happened when it was last unlocked.
+    unlocked: StampCell,
+}
+
+/// Set in the word while somebody is in the line. No task's generation comes near it.
+const WAITED_FOR: u64 = 1 << 63;
+
 impl Lock {
+    platform::const_fn! {
+        /// A free one.
+        fn made(made: Op, object: Object) -> Self {
+            Self {
+                word: AtomicU64::new(0),
+                line: platform::Mutex::new(VecDeque::new()),
+                made: Made::at(made),
+                object,
+                unlocked: StampCell::NEVER,
+            }
+        }
+    }
+
+    /// Takes the lock, waiting for it if need be.
+    #[inline]
+    fn acquire(&self, op: Op, terms: Terms) -> Result<(), WaitError> {
+        let me = wait::current_id();
+        self.object.arrive(op, Kind::Lock, self)?;
+        if !self.take(0, me) {
+            self.wait(op, terms)?;
+        }
+        self.is_taken(op);
+        Ok(())
+    }
+
+    /// The same, by whatever it takes: see [`wait::insist`].
+    #[inline]
+    #[track_caller]
+    fn acquire_surely(&self, op: Op) {
+        if wait::is_explored() || !self.take(0, wait::current_id()) {
+            return wait::insist(|terms| self.acquire(op, terms));
+        }
+        self.is_taken(op);
+    }
+
+    #[cold]
+    fn wait(&self, op: Op, terms: Terms) -> Result<(), WaitError> {
+        let request = Request { arrival: Arrival::Made, terms, ..Request::new(self, op) };
+        wait::door(request, |inside| inside.until(&Turn { lock: self, in_line: Cell::new(false) }))
+    }
+
+    fn try_acquire(&self, op: Op) -> bool {
+        self.object.observe();
+        self.object.step(op, Kind::TryLock);
+        let taken = self.take(0, wait::current_id());
+        if taken {
+            self.is_taken(op);
+        }
+        taken
+    }
+
+    /// Takes the lock if that can be within this time. Where an explorer lets time be up at any moment, it is taken
+    /// at some moment, or at that moment it is not free.
+    fn acquire_within(&self, op: Op, timeout: Duration) -> bool {
+        if wait::timeouts_any_time() == Some(true) {
+            return self.try_acquire(op);
+        }
+        self.object.arrive(op, Kind::Lock, self).is_ok()
+            && (self.take(0, wait::current_id()) || {
+                let request = Request { arrival: Arrival::Made, timed: true, ..Request::new(self, op) };
+                let turn = Turn { lock: self, in_line: Cell::new(false) };
+                let came =
+                    wait::door(request, |inside| inside.until_timeout(&turn, self.object, Some(timeout)));
+                matches!(came, Ok(Some(())))
+            })
+            && {
+                self.is_taken(op);
+                true
+            }
+    }
+
+    #[inline]
+    fn is_taken(&self, op: Op) {
+        self.made.is_taken(op);
+        self.unlocked.witness();
+    }
+
     /// Takes the lock if it is free; the word is thought to be `now`.
+    #[inline]
     fn take(&self, mut now: u64, me: TaskId) -> bool {
         // Whoever comes by may overtake those who wait.
         while now & !WAITED_FOR == 0 {
@@ -128,12 +318,17 @@ impl Lock {
         false
     }
 
+    fn holder(&self) -> Option<TaskId> {
+        TaskId::from_word(self.word.load(Ordering::Acquire) & !WAITED_FOR)
+    }
+
     /// Gives the lock back.
     ///
     /// # Safety
     ///
     /// The caller holds the lock, and gives it up by this.
-    unsafe fn unlock(&self) {
+    #[inline]
+    unsafe fn release(&self) {
         self.object.step(Op::unasked("unlock"), Kind::Unlock);
         self.unlocked.set_here();
         let now = self.word.load(Ordering::Relaxed);
@@ -147,6 +342,7 @@ impl Lock {
     /// Gives the lock back and wakes whoever waits longest. Inside an exploration the lock goes from hand to hand,
     /// in the order of arrival, since the arrival is the step: that some other task could overtake between two
     /// hands adds no outcome, since that task could have arrived first.
+    #[cold]
     fn call_next(&self) {
         let mut line = self.line.lock();
         let next = line.pop_front();
@@ -159,15 +355,16 @@ impl Lock {
 }
 
 impl Resource for Lock {
-    fn provider(&self) -> Option<TaskId> {
-        TaskId::from_word(self.word.load(Ordering::Acquire) & !WAITED_FOR)
+    fn providers(&self) -> Providers {
+        Providers::one(self.holder())
     }
 
     fn name(&self) -> String {
-        match self.made.label {
-            "" => format!("the lock made at {}", self.made.site()),
-            label => format!("lock `{label}`"),
-        }
+        self.made.name("lock")
+    }
+
+    fn taken(&self) -> Option<Site> {
+        self.made.taken()
     }
 }
 
@@ -185,7 +382,7 @@ impl Awaited for Turn<'_> {
         let mut line = lock.line.lock();
         let place = line.iter().position(|task| *task == waiter);
         let was_called = self.in_line.get() && place.is_none();
-        let given = was_called && wait::is_explored() && lock.provider() == Some(waiter);
+        let given = was_called && wait::is_explored() && lock.holder() == Some(waiter);
         // From here on whoever unlocks comes for the line.
         let is_free = lock.word.fetch_or(WAITED_FOR, Ordering::Relaxed) & !WAITED_FOR == 0;
         if given || is_free && lock.take(WAITED_FOR, waiter) {
@@ -207,7 +404,7 @@ impl Awaited for Turn<'_> {
     }
 
     fn is_ready(&self) -> bool {
-        self.lock.provider().is_none()
+        self.lock.holder().is_none()
     }
 
     fn object(&self) -> Object {
@@ -222,7 +419,7 @@ impl Awaited for Turn<'_> {
         let mut line = self.lock.line.lock();
         match line.iter().position(|task| *task == waiter) {
             Some(place) => drop(line.remove(place)),
-            None if self.lock.provider().is_none() => {
+            None if self.lock.holder().is_none() => {
                 line.front().copied().inspect(|next| next.unpark());
             }
             None => {}
@@ -233,64 +430,7 @@ impl Awaited for Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if self.in_line.get() {
-            self.pause(wait::current().id);
+            self.pause(wait::current_id());
         }
-    }
-}
-
-/// The right to the value of a [`Mutex`]; unlocks when dropped. It stays on its thread.
-pub struct MutexGuard<'a, T> {
-    mutex: &'a Mutex<T>,
-    _here: PhantomData<*const ()>,
-}
-
-impl<'a, T> MutexGuard<'a, T> {
-    /// The lock that it is of.
-    pub(super) fn mutex(&self) -> &'a Mutex<T> {
-        self.mutex
-    }
-}
-
-// SAFETY: shared, it gives out `&T` and nothing else.
-unsafe impl<T: Sync> Sync for MutexGuard<'_, T> {}
-
-impl<T> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: this guard holds the lock, so nobody writes while it is borrowed.
-        self.mutex.value.with(|value| unsafe { &*value })
-    }
-}
-
-impl<T> DerefMut for MutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: this guard holds the lock and is borrowed uniquely.
-        self.mutex.value.with_mut(|value| unsafe { &mut *value })
-    }
-}
-
-impl<T> Drop for MutexGuard<'_, T> {
-    fn drop(&mut self) {
-        // SAFETY: the guard holds the lock and is gone after this.
-        unsafe { self.mutex.lock.unlock() }
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Mutex");
-        shown.field("label", &self.lock.made.label);
-        match self.try_lock() {
-            Some(value) => shown.field("value", &*value),
-            None => shown.field("value", &format_args!("<locked>")),
-        };
-        shown.finish()
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::line::Line;
 use crate::platform;
-use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Request, Resource, Stamp, TaskId, WaitError};
+use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Providers, Request, Resource, Stamp, WaitError};
 
 /// An unbounded first-in-first-out queue that any task may push to and pop from. Those who wait for an item
 /// are served in the order in which they came.
@@ -96,8 +96,8 @@ impl<T: Send> Queue<T> {
 }
 
 impl<T: Send> Resource for Queue<T> {
-    fn provider(&self) -> Option<TaskId> {
-        None
+    fn providers(&self) -> Providers {
+        Providers::Open
     }
 
     fn name(&self) -> String {

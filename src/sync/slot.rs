@@ -209,6 +209,11 @@ impl<V, X> Reader<V, X> {
     pub(crate) fn provider(&self) -> Option<TaskId> {
         self.0.provider()
     }
+
+    /// Whether the value is there, for somebody who only looks on.
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.is_done()
+    }
 }
 
 impl<V, X> fmt::Debug for Reader<V, X> {

@@ -115,6 +115,11 @@ pub(crate) enum Standing {
 }
 
 impl Cancel {
+    /// What the run is called.
+    pub(super) fn run(&self) -> String {
+        self.run.to_string()
+    }
+
     /// That of a run which acts on behalf of `outer`.
     pub(crate) fn new(run: Called, outer: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::op::{Op, in_columns};
+use super::op::{Op, Site, in_columns};
 
 /// One wait of a cycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,17 +13,25 @@ pub struct Hop {
     pub task: String,
     /// What for: ``run #1 of session `inference` ``.
     pub waits_for: String,
-    /// The task that alone can end the wait: the one of the next hop.
+    /// Who would have to end the wait: the task of the next hop. Where any one of several could, all of them, since
+    /// all are part of the deadlock.
     pub held_by: String,
+    /// Where that task took what is waited for, where it is known.
+    pub taken: Option<Site>,
     /// What the task wanted to do, and the line that says so.
     pub op: Op,
+    /// What the task was in the middle of when it began to wait.
+    pub during: Option<Op>,
+    /// The run on whose behalf it waits, if there is one.
+    pub on_behalf_of: Option<String>,
     /// Why the provider cannot end the wait, where that needs saying.
     pub remark: Option<String>,
 }
 
-/// A cycle of waits, none of which can ever end: each waits for the next, the last for the first.
+/// Waits none of which can ever end: a cycle, in which each waits for the next and the last for the first, or, where
+/// any one of several tasks could end a wait, a knot of them.
 ///
-/// The last hop is the wait that closed the cycle. It did not begin; this was returned instead, and the
+/// The last hop is the wait that completed it. It did not begin; this was returned instead, and the
 /// program goes on. Displays as a drawing, a line for each hop:
 ///
 /// ```text

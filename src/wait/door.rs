@@ -4,26 +4,27 @@
 //! started. It
 //! 1. publishes its edge,
 //! 2. fences, so that of several waits that close a cycle together at least one sees the others,
-//! 3. looks whether its provider waits too, and if so, whether that leads back here,
+//! 3. looks whether its providers wait too, and if so, whether it completes a deadlock (`verdict.rs`),
 //! 4. lets the caller hand over and block,
 //! 5. takes its edge back.
 //!
-//! A wait that would complete a cycle does not get past 3: it returns the [`Deadlock`], and nothing was handed
+//! A wait that would complete one does not get past 3: it returns the [`Deadlock`], and nothing was handed
 //! over, so there is nothing to undo. Whatever blocks later finds this edge published and does the same check.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering as Std};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, Cancelled, WaitError};
-use super::deadlock::{self, Deadlock, Hop};
-use super::graph::{self, Cycle};
+use super::deadlock::{self, Deadlock};
 use super::lineage::Activation;
 use super::op::Op;
-use super::registry::{self, Live, Look, Seen};
+use super::registry;
 use super::resource::Resource;
-use super::scheduler::{self, Access, Kind, Object};
+use super::scheduler::{self, Access, Kind, Object, Stamp};
 use super::task::{self, Local, Manner, Server, TaskId};
+use super::verdict;
 use crate::platform::atomic::{Ordering, fence};
 use crate::platform::{Bug, UnsafeCell, seeded};
 
@@ -39,8 +40,20 @@ pub(crate) struct Request<'a> {
     pub(crate) manner: Option<Manner>,
     /// It ends by itself after a time: it is shown, and no verdict rests on it.
     pub(crate) timed: bool,
+    pub(crate) terms: Terms,
     /// As what an explorer sees the wait come.
     pub(crate) arrival: Arrival,
+}
+
+/// Whether a wait can end without what it waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terms {
+    /// With an error.
+    Fallible,
+    /// No: if it completes a deadlock, another wait of that one has to end, and no cancel ends it.
+    Infallible,
+    /// No, and no verdict rests on it.
+    Unjudged,
 }
 
 /// As what an explorer sees a wait come. The arrival is the step; that the wait is granted later is a
@@ -57,7 +70,15 @@ pub(crate) enum Arrival {
 impl<'a> Request<'a> {
     /// A wait as its task makes them.
     pub(crate) fn new(resource: &'a dyn Resource, op: Op) -> Self {
-        Self { resource, op, awaits: None, manner: None, timed: false, arrival: Arrival::Alone }
+        Self {
+            resource,
+            op,
+            awaits: None,
+            manner: None,
+            timed: false,
+            terms: Terms::Fallible,
+            arrival: Arrival::Alone,
+        }
     }
 }
 
@@ -68,12 +89,17 @@ pub(super) struct Wait<'a> {
     /// What the task is in the middle of.
     pub(super) during: Option<Op>,
     pub(super) judged: bool,
+    pub(super) fallible: bool,
     /// The activation that is waited for.
     pub(super) awaits: Option<Activation>,
     /// Jobs queued at this task can still be run.
     pub(super) serves: bool,
     /// Ends it, if it is on behalf of a run.
     pub(super) cancel: Option<Arc<Cancel>>,
+    /// The deadlock that this wait has to leave, because the one that completed it could not.
+    pub(super) verdict: OnceLock<(Deadlock, Stamp)>,
+    /// Nobody could leave the deadlock that it is part of, and that has been said.
+    pub(super) given_up: AtomicBool,
     /// Nothing; loom checks the looks of others against the end of this record.
     alive: UnsafeCell<()>,
 }
@@ -82,6 +108,21 @@ impl Wait<'_> {
     /// Whether the run on whose behalf this is has been cancelled.
     fn is_cancelled(&self) -> Option<Cancelled> {
         self.cancel.as_ref()?.refused()
+    }
+
+    /// Why it is to end without what it waits for, if it is.
+    fn is_refused(&self) -> Option<WaitError> {
+        if let Some((deadlock, told)) = self.verdict.get() {
+            told.witness();
+            deadlock::announce(deadlock);
+            return Some(deadlock.clone().into());
+        }
+        self.is_cancelled().map(WaitError::from)
+    }
+
+    /// Whether a verdict may rest on it.
+    pub(super) fn counts(&self) -> bool {
+        self.judged && self.verdict.get().is_none() && !self.given_up.load(Std::Relaxed)
     }
 
     /// Another task looks at this record.
@@ -122,10 +163,13 @@ pub(crate) fn door<R, E: From<WaitError>>(
         resource: request.resource,
         op: request.op,
         during: me.scopes.borrow().last().map(|scope| scope.op),
-        judged: manner != Manner::Unjudged && !request.timed,
+        judged: manner != Manner::Unjudged && request.terms != Terms::Unjudged && !request.timed,
+        fallible: request.terms == Terms::Fallible,
         awaits: request.awaits,
         serves: server.is_some(),
-        cancel: me.behalf.cancel(),
+        cancel: if request.terms == Terms::Fallible { me.behalf.cancel() } else { None },
+        verdict: OnceLock::new(),
+        given_up: AtomicBool::new(false),
         alive: UnsafeCell::new(()),
     };
     // Declared after the wait, so that on every way out the edge is gone before the record is.
@@ -145,87 +189,17 @@ fn enter(me: &Local, wait: &Wait<'_>) -> Result<(), WaitError> {
         registry::withdraw(&me.record);
         return Err(cancelled.into());
     }
-    // The provider of one's own wait can be asked without a look, and nearly always it runs.
-    let live = wait.resource.provider().is_none_or(|provider| !registry::seems_to_wait(provider));
-    if live || seeded(Bug::DetectorOff) {
+    // The providers of one's own wait can be asked without a look, and nearly always they run.
+    let seem_to_wait = |provider: &TaskId| registry::seems_to_wait(*provider);
+    if !wait.resource.providers().are_stuck(seem_to_wait) || seeded(Bug::DetectorOff) {
         return Ok(());
     }
-    if !wait.judged {
-        // Nobody is told, except the explorer.
-        if scheduler::is_explored() {
-            registry::look(|look| drop(judge(look, me.id, false)));
-        }
-        return Ok(());
+    if wait.judged {
+        return verdict::on_own_wait(me, wait);
     }
-    let deadlock = registry::look(|look| {
-        let deadlock = judge(look, me.id, true)?;
-        look.withdraw(&me.record);
-        Some(deadlock)
-    });
-    match deadlock {
-        None => Ok(()),
-        Some(deadlock) => {
-            deadlock::announce(&deadlock);
-            Err(deadlock.into())
-        }
-    }
-}
-
-/// Whether `me` closes a cycle that no serving owner can open; of judged waits, or of any.
-fn judge(look: &Look, me: TaskId, judged: bool) -> Option<Deadlock> {
-    let graph = Live { look, judged };
-    let cycle = graph::chase(&graph, me)?;
-    if !seeded(Bug::ForwardOnly) && !graph::confirm(&graph, &cycle) {
-        return None;
-    }
-    let looks_at_serving = !seeded(Bug::IgnoreServing);
-    if looks_at_serving && is_served(&cycle) {
-        return None;
-    }
-    if judged {
-        scheduler::closes(cycle[1..].iter().map(|step| step.task));
-    }
-    if looks_at_serving && hand_over(&cycle) {
-        return None;
-    }
-    // The story ends with the wait that closes it.
-    let hops = cycle[1..].iter().chain(&cycle[..1]);
-    let hops = hops.map(|step| {
-        let wait = step.wait.0;
-        let provider_is_in = cycle.iter().find(|other| other.task == step.provider);
-        Hop {
-            task: look.name(step.task),
-            waits_for: wait.resource.name(),
-            held_by: look.name(step.provider),
-            op: wait.op,
-            remark: provider_is_in
-                .and_then(|provider| provider.wait.0.during)
-                .and_then(|during| wait.resource.remark(during)),
-        }
-    });
-    let deadlock = Deadlock::new(hops.collect());
-    scheduler::deadlock(&deadlock, judged);
-    Some(deadlock)
-}
-
-type Step<'a> = graph::Step<TaskId, Seen<'a>>;
-
-/// The waits that lead to an owner which serves while it waits itself, each with that owner's.
-fn through_serving<'a, 'b>(cycle: &'b Cycle<Live<'a>>) -> impl Iterator<Item = (&'b Step<'a>, &'b Step<'a>)> {
-    let next = cycle.iter().cycle().skip(1);
-    cycle.iter().zip(next).filter(|(_, provider)| provider.wait.0.serves)
-}
-
-/// A cycle through a job that a serving owner runs in any case is not one.
-fn is_served(cycle: &Cycle<Live<'_>>) -> bool {
-    through_serving(cycle).any(|(step, owner)| step.wait.0.resource.is_served(owner.wait.0.awaits))
-}
-
-/// A cycle through the queue of an owner that serves is not a deadlock but the news that a job there is
-/// needed. Tells that owner; `false` if there is none.
-fn hand_over(cycle: &Cycle<Live<'_>>) -> bool {
-    let told = through_serving(cycle).find(|(step, _)| step.wait.0.resource.hand_over());
-    told.inspect(|(_, owner)| scheduler::needs(owner.task)).is_some()
+    // Nobody is told, except the explorer.
+    verdict::tell_explorer(me);
+    Ok(())
 }
 
 /// Past the door: the edge is published until this is dropped.
@@ -329,10 +303,10 @@ impl Inside<'_> {
                 return Ok(Some(value));
             }
             if !std::mem::take(&mut was_asked)
-                && let Some(cancelled) = self.wait.is_cancelled()
+                && let Some(error) = self.wait.is_refused()
             {
                 registry::withdraw(&self.me.record);
-                return Err(cancelled.into());
+                return Err(error);
             }
             if let Some(server) = server.filter(|server| server.has_job(&self.me.awaited.borrow())) {
                 self.serve(server, awaited)?;
@@ -350,7 +324,7 @@ impl Inside<'_> {
 
     /// On which processor whoever can end the wait was seen last.
     fn partner(&self) -> u32 {
-        self.wait.resource.provider().map_or(u32::MAX, task::processor_of)
+        self.wait.resource.providers().alone().map_or(u32::MAX, task::processor_of)
     }
 
     /// Runs a job in the middle of this wait. Only the innermost wait of a task is an edge.

@@ -6,9 +6,13 @@
 //! | `lineage.rs` | on whose behalf a task acts |
 //! | `task.rs` | who waits |
 //! | `resource.rs` | what for, and who provides it |
-//! | `graph.rs` | the wait-for graph as pure data: is there a cycle through this task? |
+//! | `graph.rs` | the wait-for graph as pure data: does this wait complete a deadlock? |
+//! | `shares.rs` | what a task holds together with others |
+//! | `insist.rs` | waits whose API has no error to return |
+//! | `permit.rs` | leave for a task to go on, which anybody can give |
 //! | `scheduler.rs` | how an explorer takes the door over |
 //! | `registry.rs` | all tasks, and the lock under which they are judged |
+//! | `verdict.rs` | who is told of a deadlock, and who leaves it |
 //! | `door.rs` | publish, look, block, leave: every wait of this crate goes through it |
 //! | `deadlock.rs` | the error that carries the whole cycle |
 
@@ -22,32 +26,42 @@ mod clock;
 mod deadlock;
 mod door;
 pub mod graph;
+mod insist;
 mod lineage;
 pub(crate) mod op;
 mod patience;
+pub(crate) mod permit;
 mod registry;
 mod resource;
 mod scheduler;
+mod shares;
 mod task;
+mod verdict;
 
 pub use cancel::{Cancelled, WaitError};
 pub use deadlock::{Deadlock, Hop, on_deadlock};
+pub use insist::{Unreturnable, on_unreturnable};
 pub use lineage::{Following, Lineage};
 pub(crate) use op::At;
 pub use op::{IntoOp, Op, Site};
-pub(crate) use registry::waiting_of;
 pub use registry::{Waiting, waiting_tasks};
+pub(crate) use registry::{name, waiting_of};
 pub use task::current_op;
 
 pub(crate) use cancel::{Cancel, Standing};
 pub(crate) use clock::now;
-pub(crate) use door::{Arrival, Awaited, Inside, Request, door};
+pub(crate) use door::{Arrival, Awaited, Inside, Request, Terms, door};
+pub(crate) use insist::{insist, never, unwound_by};
 pub(crate) use lineage::Activation;
-pub(crate) use resource::Resource;
+pub(crate) use resource::{Providers, Resource};
 pub(crate) use scheduler::{
-    Access, Kind, Object, Stamp, StampCell, is_explored, wakes_spuriously, yield_now,
+    Access, Kind, Object, Stamp, StampCell, is_explored, timeouts_any_time, wakes_spuriously, yield_now,
 };
-pub(crate) use task::{Called, Local, Manner, Scope, Server, Task, TaskId, Thread, WhereItRuns, current};
+pub(crate) use shares::{forget, share, sharers, unshare};
+pub(crate) use task::{
+    Called, Keep, Local, Manner, Scope, Server, Task, TaskId, Thread, WhereItRuns, current, current_id,
+};
+pub(crate) use verdict::providers_changed;
 
 /// What the explorer needs of this room.
 #[cfg(feature = "explore")]

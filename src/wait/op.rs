@@ -134,7 +134,17 @@ impl At {
         Self(std::ptr::from_ref(site).cast::<u8>().wrapping_add(1))
     }
 
-    fn site(self) -> Site {
+    /// As what an atomic holds.
+    pub(crate) const fn to_ptr(self) -> *mut u8 {
+        self.0.cast_mut()
+    }
+
+    /// What [`to_ptr`](Self::to_ptr) gave, or nothing for null.
+    pub(crate) fn of_ptr(at: *mut u8) -> Option<Self> {
+        (!at.is_null()).then_some(Self(at))
+    }
+
+    pub(crate) fn site(self) -> Site {
         if self.0.addr() & 1 == 0 {
             // SAFETY: made by `line` from a reference that lives for ever: a place's lowest bit is set.
             unsafe { &*self.0.cast::<Location<'static>>() }.into()

@@ -26,8 +26,9 @@ use std::sync::atomic::Ordering as Std;
 
 use super::cancel::Cancel;
 use super::door::Wait;
-use super::graph::WaitFor;
+use super::graph::{Providers, WaitFor};
 use super::op::Op;
+use super::resource::Resource;
 use super::scheduler;
 use super::task::{Called, TaskId, TaskRecord};
 use crate::platform::atomic::{AtomicBool, Ordering, fence};
@@ -49,6 +50,7 @@ pub(super) fn enlist(called: Called) -> TaskId {
     let index = spare::take().unwrap_or_else(|| REGISTRY.tasks.take());
     let record = REGISTRY.tasks.at(index);
     *record.called.lock().unwrap_or_else(PoisonError::into_inner) = Some(called);
+    record.permit.renew();
     TaskId::new(index, record.generation.load(Std::Relaxed))
 }
 
@@ -56,6 +58,7 @@ pub(super) fn enlist(called: Called) -> TaskId {
 ///
 /// Under the verdict lock, so that no verdict takes the next task of this record for the one that ended.
 pub(super) fn retire(id: TaskId) {
+    REGISTRY.tasks.at(id.index()).shares.clear();
     if scheduler::is_explored() {
         // The tasks of an exploration are judged on this thread alone, and it is here.
         REGISTRY.tasks.at(id.index()).generation.fetch_add(1, Std::Relaxed);
@@ -115,6 +118,14 @@ pub(super) fn record(id: TaskId) -> Option<Record<TaskRecord>> {
     (record.generation.load(Std::Relaxed) == id.generation()).then_some(record)
 }
 
+/// All that are in use, and some that were.
+pub(super) fn records() -> impl Iterator<Item = (TaskId, Record<TaskRecord>)> {
+    (0..REGISTRY.tasks.used()).map(|index| {
+        let record = REGISTRY.tasks.at(index);
+        (TaskId::new(index, record.generation.load(Std::Relaxed)), record)
+    })
+}
+
 /// What a task is called.
 pub(crate) fn name(id: TaskId) -> String {
     let called =
@@ -148,11 +159,9 @@ pub(super) fn withdraw(record: &TaskRecord) {
 /// themselves, and leave.
 pub(super) fn interrupt(cancelled: &Cancel) {
     look(|look| {
-        for index in 0..REGISTRY.tasks.used() {
-            let record = REGISTRY.tasks.at(index);
-            let waits = look.wait_of(&record).and_then(|wait| wait.cancel.as_ref());
-            if waits.is_some_and(|cancel| cancel.is_part_of(cancelled)) {
-                TaskId::new(index, record.generation.load(Std::Relaxed)).unpark();
+        for (task, wait) in look.waiters() {
+            if wait.cancel.as_ref().is_some_and(|cancel| cancel.is_part_of(cancelled)) {
+                task.unpark();
             }
         }
     });
@@ -198,20 +207,31 @@ impl Look {
     }
 
     /// The wait that a task is in, in words.
-    fn describe(&self, record: &TaskRecord, id: TaskId) -> Option<Waiting> {
-        let wait = self.wait_of(record)?;
-        Some(Waiting {
+    fn describe(&self, id: TaskId, wait: &Wait<'_>) -> Waiting {
+        Waiting {
             task: self.name(id),
             waits_for: wait.resource.name(),
-            held_by: wait.resource.provider().map(|provider| self.name(provider)),
+            held_by: self.names(&wait.resource.providers()),
             op: wait.op,
             during: wait.during,
-        })
+        }
     }
 
     /// The name of a task.
     pub(super) fn name(&self, id: TaskId) -> String {
         name(id)
+    }
+
+    /// The names of these, as many as there are.
+    fn names(&self, providers: &Providers<TaskId>) -> Option<String> {
+        let names: Vec<_> = providers.tasks().iter().map(|id| self.name(*id)).collect();
+        let between = if matches!(providers, Providers::Any(_)) { " or " } else { " and " };
+        (!names.is_empty()).then(|| names.join(between))
+    }
+
+    /// All who wait.
+    pub(super) fn waiters(&self) -> impl Iterator<Item = (TaskId, &Wait<'_>)> {
+        records().filter_map(|(id, record)| Some((id, self.wait_of(&record)?)))
     }
 
     /// Takes the edge of the victim back. It is the one that looks.
@@ -236,17 +256,29 @@ pub(super) struct Live<'a> {
     pub(super) judged: bool,
 }
 
+impl<'a> Live<'a> {
+    /// The owner that runs what is waited for in any case, while it waits itself: it serves.
+    fn is_served(&self, resource: &dyn Resource, provider: TaskId) -> bool {
+        let owner = self.waiting(provider);
+        let served = owner.is_some_and(|Seen(owner)| owner.serves && resource.is_served(owner.awaits));
+        served && !seeded(Bug::IgnoreServing)
+    }
+}
+
 impl<'a> WaitFor for Live<'a> {
     type Task = TaskId;
     type Wait = Seen<'a>;
 
     fn waiting(&self, task: TaskId) -> Option<Seen<'a>> {
         let record = record(task)?;
-        self.look.wait_of(&record).filter(|wait| wait.judged || !self.judged).map(Seen)
+        self.look.wait_of(&record).filter(|wait| wait.counts() || !self.judged).map(Seen)
     }
 
-    fn provider(&self, wait: Seen<'a>) -> Option<TaskId> {
-        wait.0.resource.provider()
+    fn providers(&self, wait: Seen<'a>) -> Providers<TaskId> {
+        match wait.0.resource.providers() {
+            Providers::One(owner) if self.is_served(wait.0.resource, owner) => Providers::Open,
+            providers => providers,
+        }
     }
 }
 
@@ -258,7 +290,7 @@ pub struct Waiting {
     pub task: String,
     /// What for.
     pub waits_for: String,
-    /// Who alone can end the wait, if anybody in particular.
+    /// Who can end the wait, if anybody in particular.
     pub held_by: Option<String>,
     /// What the task waits to do, and where it says so.
     pub op: Op,
@@ -273,21 +305,14 @@ pub struct Waiting {
 /// On the verdict lock, for as long as another look takes. Tasks that end a wait meanwhile wait for this look.
 #[must_use]
 pub fn waiting_tasks() -> Vec<Waiting> {
-    look(|look| {
-        (0..REGISTRY.tasks.used())
-            .filter_map(|index| {
-                let record = REGISTRY.tasks.at(index);
-                look.describe(&record, TaskId::new(index, record.generation.load(Std::Relaxed)))
-            })
-            .collect()
-    })
+    look(|look| look.waiters().map(|(id, wait)| look.describe(id, wait)).collect())
 }
 
 /// The wait that a task is in.
 pub(crate) fn waiting_of(task: TaskId) -> Option<Waiting> {
     look(|look| {
         let record = record(task)?;
-        look.describe(&record, task)
+        Some(look.describe(task, look.wait_of(&record)?))
     })
 }
 
@@ -297,7 +322,7 @@ pub(crate) fn waits_of(tasks: &[TaskId]) -> Vec<(TaskId, Waiting)> {
     look(|look| {
         let waits = tasks.iter().filter_map(|id| {
             let record = record(*id)?;
-            Some((*id, look.describe(&record, *id)?))
+            Some((*id, look.describe(*id, look.wait_of(&record)?)))
         });
         waits.collect()
     })
@@ -305,27 +330,24 @@ pub(crate) fn waits_of(tasks: &[TaskId]) -> Vec<(TaskId, Waiting)> {
 
 /// Whether a wait of `me` for `resource` would close a cycle, and one of the tasks in between is as `wanted`.
 #[cfg(feature = "explore")]
-pub(crate) fn leads_through(
-    me: TaskId,
-    resource: &dyn super::Resource,
-    wanted: impl Fn(TaskId) -> bool,
-) -> bool {
-    let Some(first) = resource.provider().filter(|first| seems_to_wait(*first)) else { return false };
+pub(crate) fn leads_through(me: TaskId, resource: &dyn Resource, wanted: impl Fn(TaskId) -> bool) -> bool {
+    let Some(first) = resource.providers().alone().filter(|first| seems_to_wait(*first)) else {
+        return false;
+    };
     look(|look| {
         let graph = Live { look, judged: true };
-        let (mut resource, mut task, mut found) = (resource, first, false);
+        if graph.is_served(resource, first) {
+            return false;
+        }
+        let (mut task, mut found) = (first, false);
         // A chain of distinct tasks is no longer than all of them; a tail into a foreign cycle ends there.
         for _ in 0..REGISTRY.tasks.used() {
             if task == me {
                 return found;
             }
-            let Some(Seen(wait)) = graph.waiting(task) else { return false };
-            if wait.serves && resource.is_served(wait.awaits) {
-                return false;
-            }
+            let Some(wait) = graph.waiting(task) else { return false };
             found |= wanted(task);
-            resource = wait.resource;
-            let Some(next) = resource.provider() else { return false };
+            let Some(next) = graph.providers(wait).alone() else { return false };
             task = next;
         }
         false

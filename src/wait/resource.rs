@@ -1,23 +1,32 @@
 //! What a task waits for.
 
+use super::graph;
 use super::lineage::Activation;
-use super::op::Op;
+use super::op::{Op, Site};
 use super::task::TaskId;
 
-/// Something that a task waits for and that one other task can give.
+/// Who can end a wait.
+pub(crate) type Providers = graph::Providers<TaskId>;
+
+/// Something that a task waits for and that others can give.
 ///
 /// It is looked at by other tasks, and only during a look (see `registry.rs`): whoever waits for it keeps it
 /// alive until the look is over.
 pub(crate) trait Resource: Sync {
-    /// The task that alone can end a wait for this, or `None` when nobody in particular can: such a wait
-    /// counts as live.
+    /// Who can end a wait for this.
     ///
-    /// Cleared before the wait is granted, so that a task that is about to be woken is never taken for one
-    /// that waits.
-    fn provider(&self) -> Option<TaskId>;
+    /// A provider is taken away before it grants the wait, so that a task that is about to be woken is never taken
+    /// for one that waits. Where any one of several provides, whoever ceases to be one says so, and so does
+    /// whoever names another task: see [`providers_changed`](super::providers_changed).
+    fn providers(&self) -> Providers;
 
     /// What it is called in a report, after "waits for": ``run #1 of session `inference` ``.
     fn name(&self) -> String;
+
+    /// Where it was taken by whoever has it, if that is known.
+    fn taken(&self) -> Option<Site> {
+        None
+    }
 
     /// What to say of the fact that the provider waits itself, in the middle of this operation.
     fn remark(&self, provider_is_in: Op) -> Option<String> {

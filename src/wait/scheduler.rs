@@ -60,6 +60,10 @@ pub(crate) enum Kind {
     Lock,
     /// Takes a lock if it is free.
     TryLock,
+    /// Takes a lock together with others, or a place among those who wait for it.
+    Read,
+    /// Takes a lock together with others if that can be.
+    TryRead,
     /// Gives a lock to whoever waits longest, or back.
     Unlock,
     /// The waits on behalf of a run are ended.
@@ -113,6 +117,8 @@ pub(crate) trait Scheduler {
     fn park(&self);
     /// The time since the execution began.
     fn now(&self) -> Duration;
+    /// Whether the calling task unwinds.
+    fn is_unwinding(&self) -> bool;
     /// Whether a timed wait may end by time at any moment, or only when nothing else can happen.
     fn timeouts_any_time(&self) -> bool;
     /// Whether a wait for a condition may end for no reason.
@@ -219,8 +225,13 @@ pub(super) fn park() -> bool {
 }
 
 /// Whether a timed wait of this coroutine may end at any moment; `None` if it is a thread.
-pub(super) fn timeouts_any_time() -> Option<bool> {
+pub(crate) fn timeouts_any_time() -> Option<bool> {
     ask(|scheduler| scheduler.timeouts_any_time())
+}
+
+/// Whether the coroutine unwinds; `None` if it is a thread.
+pub(super) fn is_unwinding() -> Option<bool> {
+    ask(|scheduler| scheduler.is_unwinding())
 }
 
 /// Whether a wait for a condition may end for no reason: an option of the explorer.
@@ -279,6 +290,12 @@ pub(super) fn deadlock(deadlock: &Deadlock, returned: bool) {
 pub(crate) struct Object(#[cfg(feature = "explore")] u64);
 
 impl Object {
+    /// Made outside of every exploration.
+    pub(crate) const NONE: Self = Self(
+        #[cfg(feature = "explore")]
+        0,
+    );
+
     /// Named by the task that makes it. Made outside of an exploration it has no name.
     pub(crate) fn new() -> Self {
         Self(
@@ -373,10 +390,25 @@ impl Stamp {
 pub(crate) struct StampCell(#[cfg(feature = "explore")] std::sync::atomic::AtomicU32);
 
 impl StampCell {
+    /// Nothing has happened.
+    pub(crate) const NEVER: Self = Self(
+        #[cfg(feature = "explore")]
+        std::sync::atomic::AtomicU32::new(0),
+    );
+
     /// All that has happened for the calling task until now.
     pub(crate) fn set_here(&self) {
         #[cfg(feature = "explore")]
         self.0.store(Stamp::here().0, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// The same, and what had happened at the stamp that it is until now.
+    pub(crate) fn add_here(&self) {
+        #[cfg(feature = "explore")]
+        {
+            let before = Stamp(self.0.load(std::sync::atomic::Ordering::Relaxed));
+            self.0.store(before.and_here().0, std::sync::atomic::Ordering::Relaxed);
+        }
     }
 
     /// See [`Stamp::witness`].

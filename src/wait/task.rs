@@ -12,11 +12,14 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::cancel::Cancelled;
+use super::deadlock::Deadlock;
 use super::lineage::{Activation, Behalf, Lineage};
 use super::op::Op;
 use super::patience::Patience;
+use super::permit::Permit;
 use super::registry;
 use super::scheduler::{self, Object};
+use super::shares::Shares;
 use crate::platform::{self, AtThreadExit, Parker, atomic};
 
 /// The number of a task: never used again for another, though its record is.
@@ -98,6 +101,9 @@ pub(super) struct TaskRecord {
     /// The wait that this task is in: a pointer to a [`Wait`](super::door::Wait) on its stack, or null.
     pub(super) waiting: atomic::AtomicPtr<()>,
     pub(super) parker: Parker,
+    pub(super) permit: Permit,
+    /// The locks that the task holds together with others: see `shares.rs`.
+    pub(super) shares: Shares,
     /// The processor on which the task was seen last: a hint for whoever waits for it.
     pub(super) processor: AtomicU32,
 }
@@ -109,6 +115,8 @@ impl Default for TaskRecord {
             called: std::sync::Mutex::new(None),
             waiting: atomic::AtomicPtr::new(std::ptr::null_mut()),
             parker: Parker::default(),
+            permit: Permit::default(),
+            shares: Shares::default(),
             processor: AtomicU32::new(u32::MAX),
         }
     }
@@ -137,6 +145,25 @@ pub(crate) trait Server {
     fn run_job(&self, awaited: &[Activation]);
 }
 
+/// Something that a task keeps until it ends.
+pub(crate) trait Keep {
+    /// The task has ended, or does not want it any more.
+    fn let_go(&self);
+
+    /// By which it is known.
+    fn place(&self) -> *const ();
+}
+
+/// What a task keeps until it ends.
+#[derive(Default)]
+struct Keeps(RefCell<Vec<Box<dyn Keep>>>);
+
+impl Drop for Keeps {
+    fn drop(&mut self) {
+        self.0.take().iter().for_each(|kept| kept.let_go());
+    }
+}
+
 /// Something that a task is in the middle of, with the data that belongs to it.
 #[derive(Clone)]
 pub(crate) struct Scope {
@@ -163,6 +190,9 @@ pub(crate) struct Local {
     /// How the task waits, where nothing else is said.
     pub(crate) manner: Cell<Manner>,
     pub(crate) patience: Patience,
+    /// The deadlock that the task panicked with last, and where the text of that panic lies.
+    pub(super) panicked_with: RefCell<Option<(usize, Deadlock)>>,
+    keeps: Keeps,
     _retire: AtThreadExit,
 }
 
@@ -178,8 +208,24 @@ impl Local {
             server: RefCell::default(),
             manner: Cell::new(Manner::Judged),
             patience: Patience::default(),
+            panicked_with: RefCell::default(),
+            keeps: Keeps::default(),
             _retire: AtThreadExit(retire, id.word()),
         }
+    }
+
+    /// Keeps this until the task ends, or lets it go.
+    pub(crate) fn keep(&self, kept: Box<dyn Keep>) {
+        self.keeps.0.borrow_mut().push(kept);
+    }
+
+    /// Lets go of what is kept by this name, if it is.
+    pub(crate) fn let_go_of(&self, place: *const ()) {
+        let mut keeps = self.keeps.0.borrow_mut();
+        let at = keeps.iter().rposition(|kept| kept.place() == place);
+        let kept = at.map(|at| keeps.swap_remove(at));
+        drop(keeps);
+        drop(kept);
     }
 
     /// Blocks until somebody unparks this task; a leftover unpark counts.
@@ -266,7 +312,13 @@ pub(crate) fn processor_of(id: TaskId) -> u32 {
     registry::record(id).map_or(u32::MAX, |record| record.processor.load(Ordering::Relaxed))
 }
 
+/// Whether the calling task unwinds.
+pub(super) fn is_unwinding() -> bool {
+    scheduler::is_unwinding().unwrap_or_else(std::thread::panicking)
+}
+
 fn retire(word: u64) {
+    let _ = CURRENT_ID.try_with(|id| id.set(if id.get() == word { 0 } else { id.get() }));
     if let Some(id) = TaskId::from_word(word) {
         registry::retire(id);
     }
@@ -292,12 +344,13 @@ impl Task {
     /// The operating system has no thread to give; `body` was dropped.
     pub(crate) fn start(
         self,
-        thread: impl FnOnce() -> String,
+        thread: impl FnOnce() -> Option<String>,
+        stack_size: Option<usize>,
         body: impl FnOnce(&Rc<Local>) + Send + 'static,
     ) -> std::io::Result<Thread> {
         match scheduler::spawn(self.id(), move || self.run(|me| body(me))) {
             Ok(()) => Ok(Thread(None)),
-            Err(run) => platform::spawn(thread(), run).map(|thread| Thread(Some(thread))),
+            Err(run) => platform::spawn(thread(), stack_size, run).map(|thread| Thread(Some(thread))),
         }
     }
 
@@ -325,10 +378,12 @@ impl Task {
         let local = Rc::new(Local::new(self.0.take().expect("a task runs once")));
         let coroutine = scheduler::become_task(local.id);
         let outer = CURRENT.with(|current| current.replace(Some(local.clone())));
+        is_now(Some(&local));
         /// Puts the thread's own task back, on unwinding too.
         struct Restore(Option<Rc<Local>>, Option<TaskId>);
         impl Drop for Restore {
             fn drop(&mut self) {
+                is_now(self.0.as_ref());
                 let ended = CURRENT.with(|current| current.replace(self.0.take()));
                 drop(ended);
                 self.1.and_then(scheduler::become_task);
@@ -377,19 +432,41 @@ pub(crate) struct Held(Option<Rc<Local>>);
 impl Held {
     /// Exchanges the thread's current task for the one that is held.
     pub(crate) fn exchange(&mut self) {
-        CURRENT.with(|current| std::mem::swap(&mut *current.borrow_mut(), &mut self.0));
+        CURRENT.with(|current| {
+            let mut current = current.borrow_mut();
+            std::mem::swap(&mut *current, &mut self.0);
+            is_now(current.as_ref());
+        });
     }
 }
 
 platform::thread_local! {
     static CURRENT: RefCell<Option<Rc<Local>>> = RefCell::new(None);
+    /// The number of that task, as a word, for those who need no more; 0 if it is not known.
+    static CURRENT_ID: Cell<u64> = Cell::new(0);
+}
+
+/// The thread's task is this one from now on.
+fn is_now(task: Option<&Rc<Local>>) {
+    let _ = CURRENT_ID.try_with(|id| id.set(task.map_or(0, |task| task.id.word())));
+}
+
+/// The number of the calling task.
+#[inline]
+pub(crate) fn current_id() -> TaskId {
+    let known = CURRENT_ID.try_with(Cell::get).ok().and_then(TaskId::from_word);
+    known.unwrap_or_else(|| current().id)
 }
 
 /// The calling task. A thread that is seen for the first time becomes one, under its own name.
 pub(crate) fn current() -> Rc<Local> {
     let known = CURRENT.try_with(|current| match &mut *current.borrow_mut() {
         Some(local) => local.clone(),
-        none => none.insert(Rc::new(Local::new(registry::enlist(this_thread())))).clone(),
+        none => {
+            let local = none.insert(Rc::new(Local::new(registry::enlist(this_thread())))).clone();
+            is_now(Some(&local));
+            local
+        }
     });
     // In the last moments of a thread there is nowhere to keep it: it is a task for this one wait.
     known.unwrap_or_else(|_| Rc::new(Local::new(registry::enlist(this_thread()))))

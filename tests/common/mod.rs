@@ -33,9 +33,14 @@ pub fn until(is_so: impl Fn() -> bool) {
     }
 }
 
+/// How many tasks wait for this.
+pub fn how_many_wait_for(what: &str) -> usize {
+    waiting_tasks().iter().filter(|waiting| waiting.waits_for == what).count()
+}
+
 /// Lets others go on until some task waits for this.
 pub fn until_waited_for(what: &str) {
-    until(|| waiting_tasks().iter().any(|waiting| waiting.waits_for == what));
+    until(|| how_many_wait_for(what) > 0);
 }
 
 /// Lets others go on until this task waits.

@@ -54,11 +54,13 @@ fn protocol(case: Case, search: &Arc<Search>) {
     let (vm, main_loop) = Owner::builder("vm").attach(state);
     for session in 0..case.sessions {
         let vm = vm.clone();
-        drop(thread::spawn("session", move || session_task(session, case.calls, &vm)).expect("a thread"));
+        drop(
+            thread::spawn_named("session", move || session_task(session, case.calls, &vm)).expect("a thread"),
+        );
     }
     if case.rare {
         let (vm, search) = (vm.clone(), search.clone());
-        drop(thread::spawn("closer", move || closer_task(case, &vm, search)).expect("a thread"));
+        drop(thread::spawn_named("closer", move || closer_task(case, &vm, search)).expect("a thread"));
     }
     main_loop.run();
 }

@@ -56,6 +56,8 @@ pub(super) struct Fellow {
     pub(super) objects: Cell<u32>,
     pub(super) children: Cell<u32>,
     pub(super) refusals: Cell<u32>,
+    /// It has panicked, and may be unwinding. (What the thread says of that is true of all its coroutines.)
+    pub(super) panicked: Cell<bool>,
     /// Events that gave it work while it was about to look by itself.
     pub(super) needed_at: RefCell<Vec<u32>>,
     /// The coroutine, which stays where it is while it runs.
@@ -85,6 +87,7 @@ impl Fellow {
             objects: Cell::default(),
             children: Cell::default(),
             refusals: Cell::default(),
+            panicked: Cell::default(),
             needed_at: RefCell::default(),
             fiber: UnsafeCell::default(),
             yielder: Cell::new(std::ptr::null()),
@@ -105,6 +108,7 @@ impl Fellow {
         self.objects.set(0);
         self.children.set(0);
         self.refusals.set(0);
+        self.panicked.set(false);
         self.needed_at.borrow_mut().clear();
     }
 

@@ -88,6 +88,10 @@ impl Scheduler for Execution {
         self.suspend(Rest::Blocked);
     }
 
+    fn is_unwinding(&self) -> bool {
+        std::thread::panicking() && self.me().panicked.get()
+    }
+
     fn timeouts_any_time(&self) -> bool {
         self.any_time
     }

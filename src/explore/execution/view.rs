@@ -106,6 +106,9 @@ impl Execution {
 
     /// A panic on this thread, as the hook sees it; `false` if it is the explorer's own.
     pub(in crate::explore) fn panicked(&self, describe: impl FnOnce() -> Panic) -> bool {
+        if self.inside.get() {
+            self.me().panicked.set(true);
+        }
         if self.inside.get() && !self.ending.get() {
             let task = self.name_of(self.current.get());
             self.outcome.borrow_mut().panics.push(Panicked { panic: describe(), task, ended: false });

@@ -134,11 +134,11 @@ impl Program {
         let start = |task: usize| {
             let (program, queues, locks) = (self.clone(), queues.clone(), locks.clone());
             let body = move || program.run_task(task, &queues, &locks);
-            thread::spawn(&task.to_string(), body).unwrap()
+            thread::spawn_named(&task.to_string(), body).unwrap()
         };
         let threads: Vec<_> = (0..self.tasks.len()).map(start).collect();
         for thread in threads {
-            let _ = thread.join();
+            let _ = thread.checked_join();
         }
     }
 
@@ -163,7 +163,7 @@ impl Program {
                     some = item.is_some();
                     note(format!("tried {item:?}"));
                 }
-                Do::Lock(o) => match locks[o].lock() {
+                Do::Lock(o) => match locks[o].checked_lock() {
                     Ok(mut guard) => {
                         *guard += 1;
                         note(format!("locked as {}", *guard));
@@ -173,7 +173,7 @@ impl Program {
                 },
                 Do::Unlock(o) => held.retain(|(lock, _)| *lock != o),
                 Do::TryLock(o) => note(format!("tried the lock: {}", locks[o].try_lock().is_some())),
-                Do::Checked(o) => match locks[o].lock() {
+                Do::Checked(o) => match locks[o].checked_lock() {
                     Ok(guard) => held.push((o, guard)),
                     Err(_) => {
                         note("a cycle".into());

@@ -251,11 +251,11 @@ impl System {
                     Observed::note(task, format!("{what:?}: {result}"));
                 }
             };
-            thread::spawn(&task.to_string(), body).unwrap()
+            thread::spawn_named(&task.to_string(), body).unwrap()
         };
         let threads: Vec<_> = self.tasks.iter().enumerate().map(start).collect();
         for thread in threads {
-            let _ = thread.join();
+            let _ = thread.checked_join();
         }
         for (o, run) in runs.iter_mut().enumerate() {
             run.take().into_iter().for_each(|run| Observed::note(300 + o, ended(&run.wait())));
@@ -371,7 +371,7 @@ impl Parts {
                 self.atomics[a].store(10 * (task as u64 + 1));
                 String::new()
             }
-            Do::CallLocked(o) => match self.lock.lock() {
+            Do::CallLocked(o) => match self.lock.checked_lock() {
                 Err(_) => "a cycle".into(),
                 Ok(mut held) => {
                     *held += 1;
@@ -383,7 +383,7 @@ impl Parts {
                 let parts = self.clone();
                 let job = move |state: &State| {
                     state.note(&name);
-                    parts.lock.lock().map_or(0, |mut held| {
+                    parts.lock.checked_lock().map_or(0, |mut held| {
                         *held += 1;
                         *held
                     })
@@ -392,11 +392,13 @@ impl Parts {
             }
             Do::Await(c) | Do::AwaitTimed(c) => {
                 let (lock, condition) = &self.conditions[c];
-                let Ok(mut seen) = lock.lock() else { return "over".into() };
+                let Ok(mut seen) = lock.checked_lock() else { return "over".into() };
                 *seen += 1;
                 let waited = match what {
-                    Do::Await(_) => condition.wait(seen).map(|seen| (seen, false)),
-                    _ => condition.wait_timeout(seen, Duration::from_secs(task as u64)),
+                    Do::Await(_) => condition.checked_wait(seen).map(|seen| (seen, false)),
+                    _ => condition
+                        .checked_wait_for(seen, Duration::from_secs(task as u64))
+                        .map(|(seen, late)| (seen, late.timed_out())),
                 };
                 waited.map_or("over".into(), |(seen, late)| format!("{} {late}", *seen))
             }
@@ -414,9 +416,9 @@ impl Parts {
             }
             Do::Child(a) => {
                 let parts = self.clone();
-                let child = thread::spawn("child", move || parts.atomics[a].fetch_add(1)).unwrap();
+                let child = thread::spawn_named("child", move || parts.atomics[a].fetch_add(1)).unwrap();
                 let finished = child.is_finished();
-                format!("{finished} {:?}", child.join().ok())
+                format!("{finished} {:?}", child.checked_join().ok())
             }
         }
     }
@@ -443,7 +445,7 @@ fn session(
                 .map_err(crate::owner::BoxError::from)
         }
         Engine::Locks => {
-            *lock.lock()? += 1;
+            *lock.checked_lock()? += 1;
             Ok(())
         }
         Engine::Nests => {

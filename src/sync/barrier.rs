@@ -1,0 +1,245 @@
+//! A place where tasks wait for each other.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::ends::{End, Grip, Held, sealed};
+use super::line::Line;
+use super::made::Made;
+use crate::platform;
+use crate::wait::{
+    self, Arrival, IntoOp, Kind, Object, Op, Providers, Request, Resource, TaskId, Terms, WaitError,
+};
+
+/// A barrier for a number of tasks: all wait until that many do.
+///
+/// Any task may be the one that is missing, so the wait counts as live. Where it is known who takes part, make
+/// [`parties`](Self::parties) and bind them.
+///
+/// ```
+/// use impasse::sync::Barrier;
+/// let barrier = Barrier::new(2);
+/// impasse::thread::scope(|scope| {
+///     let other = scope.spawn(|| barrier.wait().is_leader());
+///     assert!(barrier.wait().is_leader() != other.join().unwrap());
+/// });
+/// ```
+pub struct Barrier(Arc<Core>);
+
+struct Core {
+    made: Made,
+    object: Object,
+    many: usize,
+    state: platform::Mutex<State>,
+}
+
+struct State {
+    round: u64,
+    arrived: usize,
+    waiting: Line<()>,
+    /// Tasks that parties are bound to, and of those, who has not arrived.
+    bound: Vec<TaskId>,
+    missing: Vec<TaskId>,
+}
+
+/// What [`Barrier::wait`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BarrierWaitResult(bool);
+
+impl BarrierWaitResult {
+    /// Whether this task was the last to arrive. One in each round is.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.0
+    }
+}
+
+impl Barrier {
+    /// A barrier for so many tasks. Reports call it by this line.
+    #[track_caller]
+    #[must_use]
+    pub fn new(tasks: usize) -> Self {
+        Self(Core::new(tasks, "".into_op()))
+    }
+
+    /// A barrier for so many tasks, each of which gets one of the parties that are returned. While parties are bound
+    /// to their tasks, the detector knows for whom the others wait: if one of those is stuck, it is a deadlock.
+    #[track_caller]
+    #[must_use]
+    pub fn parties(tasks: usize) -> Vec<Party> {
+        let core = Core::new(tasks, "".into_op());
+        (0..tasks).map(|_| Party { core: core.clone(), task: Grip::first() }).collect()
+    }
+
+    /// Waits until as many tasks as the barrier is for have called this.
+    ///
+    /// # Panics
+    ///
+    /// If the run on whose behalf the task waits is cancelled, it unwinds without a word.
+    ///
+    /// # Blocking
+    ///
+    /// Until the last has arrived. The wait is shown, and counts as live.
+    #[track_caller]
+    pub fn wait(&self) -> BarrierWaitResult {
+        let op = "barrier.wait".into_op();
+        wait::insist(|terms| self.0.wait(None, op, terms))
+    }
+
+    /// As [`wait`](Self::wait), with an error to return.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::Cancelled`] if the run on whose behalf the task waits is cancelled: it has not arrived then.
+    #[track_caller]
+    pub fn checked_wait(&self) -> Result<BarrierWaitResult, WaitError> {
+        self.0.wait(None, "barrier.wait".into_op(), Terms::Fallible)
+    }
+}
+
+impl Core {
+    fn new(many: usize, made: Op) -> Arc<Self> {
+        let state =
+            State { round: 0, arrived: 0, waiting: Line::default(), bound: Vec::new(), missing: Vec::new() };
+        Arc::new(Self {
+            made: Made::at(made),
+            object: Object::new(),
+            many,
+            state: platform::Mutex::new(state),
+        })
+    }
+
+    fn wait(&self, party: Option<TaskId>, op: Op, terms: Terms) -> Result<BarrierWaitResult, WaitError> {
+        let resource = Missing { core: self, me: party, round: AtomicU64::new(NOT_YET) };
+        let arrival = Arrival::As(self.object.access(Kind::Store));
+        let request = Request { arrival, terms, ..Request::new(&resource, op) };
+        wait::door(request, |inside| {
+            let mut state = self.state.lock();
+            state.arrived += 1;
+            if state.arrived >= self.many {
+                state.arrived = 0;
+                state.round += 1;
+                state.missing = state.bound.clone();
+                let all = std::mem::take(&mut state.waiting);
+                drop(state);
+                all.for_each(|waiting| waiting.set(()));
+                return Ok(BarrierWaitResult(true));
+            }
+            if let Some(at) = party.and_then(|party| state.missing.iter().position(|task| *task == party)) {
+                state.missing.swap_remove(at);
+            }
+            resource.round.store(state.round, Ordering::Relaxed);
+            let place = state.waiting.join(None);
+            drop(state);
+            inside.until(&place.given).map(drop).or_else(|error| {
+                let mut state = self.state.lock();
+                let left = state.waiting.leave(&place);
+                if left.is_some() {
+                    state.arrived -= 1;
+                    state.missing.extend(party);
+                }
+                drop(state);
+                if left.is_some() { Err(error) } else { inside.surely(&place.given).map(drop) }
+            })?;
+            Ok(BarrierWaitResult(false))
+        })
+    }
+}
+
+/// Those who have not arrived.
+struct Missing<'a> {
+    core: &'a Core,
+    me: Option<TaskId>,
+    /// The round in which the task has arrived.
+    round: AtomicU64,
+}
+
+/// It has not arrived.
+const NOT_YET: u64 = u64::MAX;
+
+impl Resource for Missing<'_> {
+    fn providers(&self) -> Providers {
+        let state = self.core.state.lock();
+        let is_live = match self.round.load(Ordering::Relaxed) {
+            // The last to arrive waits for nobody.
+            NOT_YET => state.arrived + 1 >= self.core.many,
+            round => round != state.round,
+        };
+        if is_live {
+            return Providers::Open;
+        }
+        Providers::All(state.missing.iter().copied().filter(|task| Some(*task) != self.me).collect())
+    }
+
+    fn name(&self) -> String {
+        format!("the others at {}", self.core.made.name("barrier"))
+    }
+}
+
+/// The right of one task to take part in a [`Barrier`]. It counts for the detector when it is bound: by
+/// [`End::hold`], or from birth by [`thread::spawn_with`](crate::thread::spawn_with).
+pub struct Party {
+    core: Arc<Core>,
+    task: Grip,
+}
+
+impl Held<Party> {
+    /// Waits for all other parties.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::Deadlock`] if a party that is missing is bound to a task that waits, directly or through others, for
+    /// this one; [`WaitError::Cancelled`] as [`Barrier::checked_wait`].
+    ///
+    /// # Blocking
+    ///
+    /// Until the last has arrived; edges lead to all who are missing and bound.
+    #[track_caller]
+    pub fn wait(&self) -> Result<BarrierWaitResult, WaitError> {
+        self.core.wait(self.task.task(), "barrier.wait".into_op(), Terms::Fallible)
+    }
+}
+
+impl sealed::Sealed for Party {}
+
+#[allow(private_interfaces, reason = "nobody else implements it")]
+impl End for Party {
+    fn bind(&self, task: TaskId) {
+        let mut state = self.core.state.lock();
+        self.task.becomes(task).into_iter().for_each(|before| state.forget(before));
+        state.bound.push(task);
+        state.missing.push(task);
+        drop(state);
+        if task != wait::current_id() {
+            wait::providers_changed();
+        }
+    }
+
+    fn let_go(&self) {
+        let mut state = self.core.state.lock();
+        self.task.task().into_iter().for_each(|task| state.forget(task));
+    }
+}
+
+impl State {
+    fn forget(&mut self, task: TaskId) {
+        for tasks in [&mut self.bound, &mut self.missing] {
+            if let Some(at) = tasks.iter().position(|other| *other == task) {
+                tasks.swap_remove(at);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Barrier").field("tasks", &self.0.many).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Party").field("of", &self.core.made.name("barrier")).finish_non_exhaustive()
+    }
+}
