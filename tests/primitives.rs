@@ -439,12 +439,15 @@ fn a_sender_that_was_forgotten_goes_with_its_task() {
 #[test]
 fn who_is_parked_goes_on_when_told_so_before_or_after() {
     within_a_minute(|| {
-        let parked = thread::spawn(|| {
+        let (goes_on, gone_on) = unbounded();
+        let parked = thread::spawn(move || {
             thread::park();
+            goes_on.send(()).unwrap();
             thread::park();
             thread::current()
         });
         parked.thread().unpark();
+        gone_on.recv().unwrap();
         common::until_waited_for("somebody to unpark it");
         parked.thread().unpark();
         let thread = parked.thread().clone();
