@@ -6,20 +6,17 @@ use super::slot::{Reader, Setter, slot};
 use crate::wait::TaskId;
 
 /// A line of waiters, each of whom is given a value.
-pub(crate) struct Line<V> {
-    waiting: VecDeque<(u64, Setter<V>)>,
-    next: u64,
-}
+pub(crate) struct Line<V>(VecDeque<Setter<V>>);
 
-/// A place in a line.
+/// A place in a line. It is known by the slot in it and not by a number: a line that is taken as a whole and begun
+/// anew would give the number of somebody who is being called to somebody who has just come.
 pub(crate) struct Place<V> {
-    number: u64,
     pub(crate) given: Reader<V>,
 }
 
 impl<V> Default for Line<V> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), next: 0 }
+        Self(VecDeque::new())
     }
 }
 
@@ -27,27 +24,25 @@ impl<V> Line<V> {
     /// Gets in line, behind all others. `provider` is who gives the value, if somebody in particular does.
     pub(crate) fn join(&mut self, provider: Option<TaskId>) -> Place<V> {
         let (setter, given) = slot(provider);
-        let number = self.next;
-        self.next += 1;
-        self.waiting.push_back((number, setter));
-        Place { number, given }
+        self.0.push_back(setter);
+        Place { given }
     }
 
     /// Whoever waits longest, and is out of the line now.
     pub(crate) fn first(&mut self) -> Option<Setter<V>> {
-        self.waiting.pop_front().map(|(_, setter)| setter)
+        self.0.pop_front()
     }
 
     /// Leaves the line without a value; none if the value is being given by now. What is returned is to be dropped
     /// where no lock is held.
     #[must_use]
     pub(crate) fn leave(&mut self, place: &Place<V>) -> Option<Setter<V>> {
-        let stands = self.waiting.iter().position(|(number, _)| *number == place.number);
-        stands.and_then(|at| self.waiting.remove(at)).map(|(_, setter)| setter)
+        let stands = self.0.iter().position(|setter| setter.is_of(&place.given));
+        stands.and_then(|at| self.0.remove(at))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.0.is_empty()
     }
 }
 
@@ -56,5 +51,21 @@ impl<V> Iterator for Line<V> {
 
     fn next(&mut self) -> Option<Setter<V>> {
         self.first()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_being_called_does_not_leave_the_place_of_who_came_after() {
+        let mut line = Line::<()>::default();
+        let first = line.join(None);
+        let called = std::mem::take(&mut line);
+        let second = line.join(None);
+        assert!(line.leave(&first).is_none(), "it is not in the line any more");
+        assert!(line.leave(&second).is_some(), "it still is");
+        drop(called);
     }
 }

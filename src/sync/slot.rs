@@ -76,6 +76,11 @@ impl<V> Setter<V> {
         }
     }
 
+    /// Whether it settles what this one reads.
+    pub(super) fn is_of(&self, reader: &Reader<V>) -> bool {
+        self.0.as_ref().is_some_and(|slot| Arc::ptr_eq(slot, &reader.0))
+    }
+
     /// Names who settles it, if nobody in particular was to: that task has just begun, and waits for nothing yet.
     pub(crate) fn is_provided_by(&self, provider: TaskId) {
         if let Some(slot) = &self.0 {

@@ -211,6 +211,16 @@ impl System {
         Self { policies, capacity, started, tasks }
     }
 
+    /// One waits for the first condition, one does so for a while, and one notifies both.
+    pub(super) fn told_when_time_is_up() -> Self {
+        Self {
+            policies: [WaitOnOwner::Detect; 2],
+            capacity: None,
+            started: [None, None],
+            tasks: vec![vec![Do::Await(0)], vec![Do::AwaitTimed(0)], vec![Do::NotifyAll(0)]],
+        }
+    }
+
     /// The system as a closure for the explorer.
     pub(super) fn body(&self) -> Arc<dyn Fn() + Send + Sync> {
         let system = self.clone();
