@@ -5,6 +5,7 @@
 //! | file | properties of |
 //! | --- | --- |
 //! | `locks.rs` | the door and the wait-for graph, on locks: several closers, stale edges, leaving during a look |
+//! | `kinds.rs` | waits of different kinds that wait for each other |
 //! | `owner.rs` | the mailbox, replies and shutdown |
 //! | `closing.rs` | room, idleness, and the end of an owner |
 //! | `leaving.rs` | a caller that leaves, a run that is cancelled |
@@ -17,6 +18,7 @@
 #![cfg(loom)]
 
 mod closing;
+mod kinds;
 mod leaving;
 mod locks;
 mod owner;

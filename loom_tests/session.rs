@@ -153,12 +153,12 @@ fn serve_runs_what_the_awaited_work_needs() {
         reports::reset();
         let (vm, owner) = Owner::builder("vm").wait_on_owner(WaitOnOwner::Serve).attach(Count::default());
         let caller = vm.clone();
-        let elsewhere = impasse::thread::spawn("elsewhere", move || {
+        let elsewhere = impasse::thread::spawn_named("elsewhere", move || {
             caller.call("look", |count| count.get()).expect("a needed job was refused")
         });
         let elsewhere = std::sync::Mutex::new(elsewhere.ok());
         let session = Session::builder("inference", &vm)
-            .engine(move |_, ()| elsewhere.lock().unwrap().take().expect("there is one run").join());
+            .engine(move |_, ()| elsewhere.lock().unwrap().take().expect("there is one run").checked_join());
         let handle = vm.clone();
         vm.post("eval", move |_| {
             assert_eq!(session.run(()).expect("a needed job was not run"), 0);

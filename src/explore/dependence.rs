@@ -20,15 +20,21 @@
 //! | queue | push | push: order; try: it may find the item | pop: the n-th to wait gets the n-th item |
 //! | | pop | pop: order; try: it may find nothing left | push |
 //! | | try | all: it sees whether there is an item | |
+//! | channel | send, receive | as push and pop, whatever its capacity: the n-th who sends meets the n-th who receives, and goes on when the item has a place | |
+//! | | try, a choice among several, len | as try of a queue: all | |
+//! | | let an end go | send and try: whether the channel is closed | receive: it comes to the end of the items before or after |
 //! | lock | lock | lock: order of the line; try: it may find the lock taken | unlock: the line is served in its order |
 //! | | try | all: it sees whether the lock is free | |
-//! | | unlock | try | lock, unlock |
+//! | | unlock | try | lock, read, unlock |
+//! | | read | lock: order of the line; try to lock | read, try to read: both get it, or both are behind the same |
+//! | | try to read | lock, try, unlock: it may find the lock taken | read, and each other |
 //! | run | cancel | all that is said of what it may end: see below | |
 //! | slot | settle | look: it sees whether the value is there | (settle: there is one) |
 //! | | look | settle | look: one reader; post, keep: see below |
 //! | condition | await, notify | each other: who is woken; notify also look: who leaves is not woken | |
 //! | atomic | load | store | load |
 //! | | store | load, store (and every operation that reads and writes) | |
+//! | semaphore, barrier, wait group, permit to go on | every operation | as store: who gets what is told by their order | |
 //!
 //! A task that serves while it waits looks at its slot and at its mailbox by one look, so for the explorer that slot
 //! is part of the mailbox. Whether the value or a job comes first decides what is served: settle depends on post
@@ -92,9 +98,13 @@ const fn conflict(a: Kind, b: Kind) -> bool {
             | (Push, Push | TryPop)
             | (Pop, Pop | TryPop)
             | (TryPop, Push | Pop | TryPop)
-            | (Lock, Lock | TryLock)
-            | (TryLock, Lock | TryLock | Unlock)
-            | (Unlock, TryLock)
+            | (Lock, Lock | TryLock | Read | TryRead)
+            | (TryLock, Lock | TryLock | Read | TryRead | Unlock)
+            | (Read, Lock | TryLock)
+            | (TryRead, Lock | TryLock | Unlock)
+            | (Unlock, TryLock | TryRead)
+            | (Close, Push | TryPop)
+            | (Push | TryPop, Close)
             | (Await | Notify, Await | Notify)
             | (Look, Notify)
             | (Notify, Look)
@@ -123,7 +133,7 @@ mod tests {
         use Kind::*;
         let kinds = [
             Post, TryPost, Keep, Owe, Close, CloseNow, IsClosed, Len, Idle, Take, Cancel, Push, Pop, TryPop,
-            Lock, TryLock, Unlock, Settle, Look, Await, Notify, Load, Store,
+            Lock, TryLock, Read, TryRead, Unlock, Settle, Look, Await, Notify, Load, Store,
         ];
         for a in kinds {
             for b in kinds {

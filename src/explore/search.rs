@@ -99,6 +99,8 @@ pub(super) struct Search {
     /// Steps that are asleep at the nodes of an item of work, besides those the path itself puts to sleep.
     left: Vec<Vec<Move>>,
     pub(super) asleep: bool,
+    /// Some step has closed a cycle, in this execution or another one.
+    pub(super) closes: bool,
     pub(super) too_long: bool,
     pub(super) parted: Option<Parted>,
     /// The steps that reverse a race, as places of the path.
@@ -118,6 +120,7 @@ impl Search {
             limit,
             left: Vec::new(),
             asleep: false,
+            closes: false,
             too_long: false,
             parted: None,
             sequence: Vec::new(),
@@ -365,6 +368,7 @@ impl Guide for Search {
             return;
         }
         self.nodes[at].disturbs |= execution.disturbed(task);
+        self.closes |= !self.nodes[at].closed_with.is_empty();
         if self.nodes[at].closed_with.is_empty() || at < self.fresh {
             return;
         }

@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::ticket::Mine;
 use super::waits::{Idle, ReplyTo, RoomIn};
 use crate::platform::{self, Bug, seeded};
-use crate::sync::{Abandoned, Reader, Slot};
+use crate::sync::{Abandoned, End, Held, Reader, Slot};
 use crate::wait::{
     self, Access, Activation, Arrival, Cancel, Inside, IntoOp, Kind, Lineage, Local, Manner, Op, Request,
     Scope, WaitError,
@@ -188,6 +188,38 @@ impl<T: 'static> Handle<T> {
             self.0.mailbox.post(op, || Job::post(op, lineage, me.id, move |state: &T| job(state)))
         };
         queued.map_err(|refused| self.0.refusal(&refused))
+    }
+
+    /// As [`post`](Self::post), for a job that is to resolve a promise, send on a channel, and the like: from the moment
+    /// at which it is queued the detector knows that this owner alone can do that. On an owner that serves while it
+    /// waits, from the moment at which the job begins: until then another wait may be what runs it.
+    ///
+    /// ```
+    /// # let owner = impasse::Owner::builder("vm").spawn(|| 42)?;
+    /// let (answer, resolver) = impasse::sync::promise();
+    /// owner.handle().post_with("answer", resolver, |state, held| held.resolve(*state))?;
+    /// assert_eq!(answer.wait()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As `post`; the end was let go.
+    ///
+    /// # Blocking
+    ///
+    /// Never waits for the owner.
+    #[track_caller]
+    pub fn post_with<E: End + Send>(
+        &self,
+        op: impl IntoOp,
+        end: E,
+        job: impl FnOnce(&T, Held<E>) + Send + 'static,
+    ) -> Result<(), PostError> {
+        if self.0.policy != WaitOnOwner::Serve {
+            end.bind(self.0.task);
+        }
+        self.post(op.into_op(), move |state| job(state, Held::by(end, &wait::current())))
     }
 
     /// As [`post`](Self::post). The job does not run if this long has passed before it begins; then the hook of

@@ -231,7 +231,7 @@ pub(crate) fn spawn(
 
 /// There is nothing to gain by using a thread again.
 pub(crate) fn spawn_again(work: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
-    drop(spawn(String::new(), work)?);
+    drop(spawn(None, None, work)?);
     Ok(())
 }
 

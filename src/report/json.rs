@@ -2,21 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::{Deadlock, Hop, Op, Waiting};
+use crate::{Deadlock, Op, Waiting};
 
-/// `{hops: [{task, waits_for, held_by, op, at, remark}]}`
+/// As [`Deadlock::to_json`] writes it.
 pub(crate) fn deadlock_json(deadlock: &Deadlock) -> Value {
-    let hop = |hop: &Hop| {
-        json!({
-            "task": hop.task,
-            "waits_for": hop.waits_for,
-            "held_by": hop.held_by,
-            "op": hop.op.label,
-            "at": at(hop.op),
-            "remark": hop.remark,
-        })
-    };
-    json!({ "hops": deadlock.hops().iter().map(hop).collect::<Vec<_>>() })
+    serde_json::from_str(&deadlock.to_json()).expect("it is JSON")
 }
 
 /// `{task, waits_for, held_by, op, at, during}`

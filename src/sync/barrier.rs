@@ -30,11 +30,11 @@ pub struct Barrier(Arc<Core>);
 struct Core {
     made: Made,
     object: Object,
-    many: usize,
     state: platform::Mutex<State>,
 }
 
 struct State {
+    many: usize,
     round: u64,
     arrived: usize,
     waiting: Line<()>,
@@ -100,14 +100,15 @@ impl Barrier {
 
 impl Core {
     fn new(many: usize, made: Op) -> Arc<Self> {
-        let state =
-            State { round: 0, arrived: 0, waiting: Line::default(), bound: Vec::new(), missing: Vec::new() };
-        Arc::new(Self {
-            made: Made::at(made),
-            object: Object::new(),
+        let state = State {
             many,
-            state: platform::Mutex::new(state),
-        })
+            round: 0,
+            arrived: 0,
+            waiting: Line::default(),
+            bound: Vec::new(),
+            missing: Vec::new(),
+        };
+        Arc::new(Self { made: Made::at(made), object: Object::new(), state: platform::Mutex::new(state) })
     }
 
     fn wait(&self, party: Option<TaskId>, op: Op, terms: Terms) -> Result<BarrierWaitResult, WaitError> {
@@ -117,11 +118,8 @@ impl Core {
         wait::door(request, |inside| {
             let mut state = self.state.lock();
             state.arrived += 1;
-            if state.arrived >= self.many {
-                state.arrived = 0;
-                state.round += 1;
-                state.missing = state.bound.clone();
-                let all = std::mem::take(&mut state.waiting);
+            if state.arrived >= state.many {
+                let all = state.next_round();
                 drop(state);
                 all.for_each(|waiting| waiting.set(()));
                 return Ok(BarrierWaitResult(true));
@@ -163,7 +161,7 @@ impl Resource for Missing<'_> {
         let state = self.core.state.lock();
         let is_live = match self.round.load(Ordering::Relaxed) {
             // The last to arrive waits for nobody.
-            NOT_YET => state.arrived + 1 >= self.core.many,
+            NOT_YET => state.arrived + 1 >= state.many,
             round => round != state.round,
         };
         if is_live {
@@ -177,7 +175,7 @@ impl Resource for Missing<'_> {
     }
 }
 
-/// The right of one task to take part in a [`Barrier`]. It counts for the detector when it is bound: by
+/// The right of one task to take part in a [`Barrier`]. Dropped, it is waited for no more. It counts for the detector when it is bound: by
 /// [`End::hold`], or from birth by [`thread::spawn_with`](crate::thread::spawn_with).
 pub struct Party {
     core: Arc<Core>,
@@ -217,12 +215,35 @@ impl End for Party {
     }
 
     fn let_go(&self) {
+        if self.task.is_let_go() {
+            return;
+        }
+        self.core.object.step(Op::unasked("leave the barrier"), Kind::Store);
         let mut state = self.core.state.lock();
         self.task.task().into_iter().for_each(|task| state.forget(task));
+        state.many -= 1;
+        let is_last = state.arrived > 0 && state.arrived >= state.many;
+        let all = is_last.then(|| state.next_round());
+        drop(state);
+        all.into_iter().flatten().for_each(|waiting| waiting.set(()));
+    }
+}
+
+impl Drop for Party {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }
 
 impl State {
+    /// All have arrived: those who wait for it.
+    fn next_round(&mut self) -> Line<()> {
+        self.arrived = 0;
+        self.round += 1;
+        self.missing = self.bound.clone();
+        std::mem::take(&mut self.waiting)
+    }
+
     fn forget(&mut self, task: TaskId) {
         for tasks in [&mut self.bound, &mut self.missing] {
             if let Some(at) = tasks.iter().position(|other| *other == task) {
@@ -234,7 +255,7 @@ impl State {
 
 impl fmt::Debug for Barrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Barrier").field("tasks", &self.0.many).finish_non_exhaustive()
+        f.debug_struct("Barrier").field("name", &self.0.made.name("barrier")).finish_non_exhaustive()
     }
 }
 

@@ -100,9 +100,14 @@ impl Grip {
         inner.bound.push(task);
     }
 
+    /// Lets the end go; says whether it was before.
+    pub(crate) fn is_let_go(&self) -> bool {
+        self.let_go.swap(true, Ordering::Relaxed)
+    }
+
     /// Lets the end go, and says what is left; or nothing if it has been let go before.
     pub(crate) fn let_go(&self, ends: &Ends) -> Option<Left> {
-        if self.let_go.swap(true, Ordering::Relaxed) {
+        if self.is_let_go() {
             return None;
         }
         let mut inner = ends.0.lock();

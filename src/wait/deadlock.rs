@@ -68,6 +68,20 @@ impl Deadlock {
     }
 }
 
+/// ``thread `a` waits for lock `b` (taken at src/main.rs:12)``
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} waits for {}", self.task, self.waits_for)?;
+        if self.held_by.contains(" or ") {
+            write!(f, " from {}", self.held_by)?;
+        }
+        if let Some(taken) = self.taken {
+            write!(f, " (taken at {taken})")?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for Deadlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Deadlock").field(&self.hops()).finish()
@@ -80,7 +94,7 @@ impl fmt::Display for Deadlock {
             1 => write!(f, "deadlock: a task waits for itself")?,
             n => write!(f, "deadlock: {n} tasks wait for each other")?,
         }
-        let says = |hop: &Hop| (format!("{} waits for {}", hop.task, hop.waits_for), hop.op);
+        let says = |hop: &Hop| (hop.to_string(), hop.op);
         let waits: Vec<_> = self.0.iter().map(says).collect();
         for (line, hop) in in_columns(&waits).zip(&*self.0) {
             write!(f, "\n{line}")?;

@@ -15,6 +15,7 @@
 //! | `verdict.rs` | who is told of a deadlock, and who leaves it |
 //! | `door.rs` | publish, look, block, leave: every wait of this crate goes through it |
 //! | `deadlock.rs` | the error that carries the whole cycle |
+//! | `drawing.rs` | the same for programs: as JSON and as a graph |
 
 // A record is a reference natively and an `Arc` under loom: `&record` fits both.
 #![allow(clippy::needless_borrow)]
@@ -25,6 +26,7 @@ mod cancel;
 mod clock;
 mod deadlock;
 mod door;
+mod drawing;
 pub mod graph;
 mod insist;
 mod lineage;

@@ -11,9 +11,14 @@ use impasse::{Handle, waiting_tasks};
 
 /// Runs `body` on a thread of its own and fails if it does not come back: a hang is a failure with a name.
 pub fn within_a_minute<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
+    within(Duration::from_secs(60), body)
+}
+
+/// The same, within this time.
+pub fn within<R: Send + 'static>(time: Duration, body: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, ended) = mpsc::channel();
     let thread = thread::spawn(move || done.send(body()));
-    match ended.recv_timeout(Duration::from_secs(60)) {
+    match ended.recv_timeout(time) {
         Ok(result) => result,
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
             Err(panic) => std::panic::resume_unwind(panic),

@@ -36,7 +36,7 @@ impl Scheduler for Execution {
         let me = self.current.get();
         let touch = step.access.map_or(Touch::NOTHING, |access| self.visible(me, access));
         let waits = step.towards.is_some();
-        let private_lock = step.access.is_some_and(|access| access.kind == Kind::Lock);
+        let private_lock = step.access.is_some_and(|access| matches!(access.kind, Kind::Lock | Kind::Read));
         if touch == Touch::NOTHING && (!waits || private_lock) && !self.goes_on_and_on(step.access) {
             return;
         }

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::core::{Core, Item, Parcel, Side, Tried};
@@ -21,6 +21,11 @@ impl Chooser {
     /// The right to tell which operation is done, if none is yet.
     pub(super) fn claim(&self) -> Option<Setter<usize>> {
         self.0.lock().take()
+    }
+
+    /// Whether one is done, or just being done.
+    pub(super) fn is_claimed(&self) -> bool {
+        self.0.lock().is_none()
     }
 }
 
@@ -110,6 +115,8 @@ impl<T: Send> Arm for OneSide<'_, T> {
 
     fn providers(&self) -> Providers {
         match self.side {
+            // Whoever has not looked yet waits for nobody either.
+            side if self.core.is_possible(side) => Providers::Open,
             Side::Sending => self.core.receivers.any(),
             Side::Receiving => self.core.senders.any(),
         }
@@ -125,12 +132,20 @@ impl<T: Send> Arm for OneSide<'_, T> {
 }
 
 /// What a choice waits for.
-struct AnyOf<'a>(&'a [&'a dyn Arm]);
+struct AnyOf<'a> {
+    arms: &'a [&'a dyn Arm],
+    /// Since the task is in line.
+    chooser: OnceLock<Arc<Chooser>>,
+}
 
 impl Resource for AnyOf<'_> {
     fn providers(&self) -> Providers {
+        // Whoever has been served waits for nobody, whether it knows that or not.
+        if self.chooser.get().is_some_and(|chooser| chooser.is_claimed()) {
+            return Providers::Open;
+        }
         let mut tasks = Vec::new();
-        for arm in self.0 {
+        for arm in self.arms {
             match arm.providers() {
                 Providers::Any(any) => tasks.extend(any),
                 _ => return Providers::Open,
@@ -140,7 +155,7 @@ impl Resource for AnyOf<'_> {
     }
 
     fn name(&self) -> String {
-        let names: Vec<_> = self.0.iter().map(|arm| arm.name()).collect();
+        let names: Vec<_> = self.arms.iter().map(|arm| arm.name()).collect();
         names.join(" or ")
     }
 }
@@ -149,7 +164,7 @@ impl Resource for AnyOf<'_> {
 /// be done first. Returns its index; `None` if no operation is done within `limit`, if there is one (a time of zero is a
 /// try).
 pub(super) fn choose(arms: &[&dyn Arm], op: Op, limit: Option<Duration>) -> Result<Option<usize>, WaitError> {
-    let resource = AnyOf(arms);
+    let resource = AnyOf { arms, chooser: OnceLock::new() };
     let is_try = limit.is_some_and(|limit| limit.is_zero() || wait::timeouts_any_time() == Some(true));
     let Some((first, rest)) = arms.split_first() else {
         // Nothing will ever come of no operation.
@@ -163,7 +178,6 @@ pub(super) fn choose(arms: &[&dyn Arm], op: Op, limit: Option<Duration>) -> Resu
     };
     rest.iter().for_each(|arm| arm.object().observe_with(first.object()));
     if is_try {
-        first.object().observe();
         first.object().step(op, Kind::TryPop);
         return Ok(attempt(arms, None));
     }
@@ -173,7 +187,8 @@ pub(super) fn choose(arms: &[&dyn Arm], op: Op, limit: Option<Duration>) -> Resu
     wait::door(request, |inside| {
         let (setter, fired) = slot(None);
         let chooser = Arc::new(Chooser(platform::Mutex::new(Some(setter))));
-        if let Some(done) = attempt(arms, Some(&chooser)) {
+        let chooser = resource.chooser.get_or_init(|| chooser);
+        if let Some(done) = attempt(arms, Some(chooser)) {
             // Nobody else can have claimed it; that it is given up means nothing.
             return Ok(Some(done));
         }

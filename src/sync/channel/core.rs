@@ -13,7 +13,7 @@ use crate::platform::{self, UnsafeCell};
 use crate::sync::ends::Ends;
 use crate::sync::made::Made;
 use crate::sync::slot::Setter;
-use crate::wait::{Object, Op, Stamp};
+use crate::wait::{Object, Op, Stamp, StampCell};
 
 /// An item on its way, with what had happened when it was sent.
 pub(super) type Item<T> = (T, Stamp);
@@ -29,6 +29,9 @@ pub(super) struct Core<T> {
     pub(super) capacity: Option<usize>,
     pub(super) senders: Ends,
     pub(super) receivers: Ends,
+    /// What had happened when ends of either side were let go.
+    pub(super) senders_left: StampCell,
+    pub(super) receivers_left: StampCell,
     /// Guards the state; apart from it, so that a choice can hold the locks of all its channels, whatever they carry.
     pub(super) lock: platform::Mutex<()>,
     state: UnsafeCell<State<T>>,
@@ -48,9 +51,13 @@ pub(super) enum Side {
 
 struct State<T> {
     items: VecDeque<Item<T>>,
+    /// What had happened when each free place became free, in the order in which they are used; none for those that
+    /// were from the beginning.
+    freed: VecDeque<Stamp>,
     receiving: VecDeque<Waiting<T>>,
     sending: VecDeque<Waiting<T>>,
     next: u64,
+    capacity: Option<usize>,
     no_senders: bool,
     no_receivers: bool,
 }
@@ -61,6 +68,7 @@ struct Waiting<T> {
     chooser: Arc<Chooser>,
     arm: usize,
     parcel: Parcel<T>,
+    arrived: Stamp,
 }
 
 /// Whoever has been served is told so where no lock is held.
@@ -88,6 +96,15 @@ pub(super) enum Tried<R> {
 }
 
 impl<T> State<T> {
+    fn has_room(&self) -> bool {
+        self.capacity.is_none_or(|capacity| self.items.len() < capacity)
+    }
+
+    /// Whether one of these has not been served elsewhere.
+    fn is_met(waiting: &VecDeque<Waiting<T>>) -> bool {
+        waiting.iter().any(|waiting| !waiting.chooser.is_claimed())
+    }
+
     /// The first of those who wait that has not been served elsewhere.
     fn first(waiting: &mut VecDeque<Waiting<T>>) -> Option<(Waiting<T>, Setter<usize>)> {
         std::iter::from_fn(|| waiting.pop_front())
@@ -101,6 +118,9 @@ impl<T> State<T> {
                 self.items.extend(sender.parcel.lock().take());
                 (setter, sender.arm)
             });
+            if served.is_none() && self.capacity.is_some() {
+                self.freed.push_back(Stamp::here());
+            }
             return Tried::Done(item, Served(served));
         }
         match Self::first(&mut self.sending) {
@@ -114,16 +134,23 @@ impl<T> State<T> {
     }
 
     /// Gives the item of `parcel` to whoever waits, or puts it where there is room.
-    fn put(&mut self, parcel: &Parcel<T>, capacity: Option<usize>) -> Tried<()> {
+    fn put(&mut self, parcel: &Parcel<T>) -> Tried<()> {
         if self.no_receivers {
             return Tried::Closed;
         }
         if let Some((receiver, setter)) = Self::first(&mut self.receiving) {
+            if self.capacity == Some(0) {
+                // Only since it has come.
+                receiver.arrived.witness();
+            }
             let item = parcel.lock().take();
             *receiver.parcel.lock() = item;
             return Tried::Done((), Served(Some((setter, receiver.arm))));
         }
-        if capacity.is_none_or(|capacity| self.items.len() < capacity) {
+        if self.has_room() {
+            if self.items.len() + self.freed.len() == self.capacity.unwrap_or(usize::MAX) {
+                self.freed.pop_front().inspect(|freed| freed.witness());
+            }
             self.items.extend(parcel.lock().take());
             return Tried::Done((), Served::NOBODY);
         }
@@ -135,9 +162,11 @@ impl<T> Core<T> {
     pub(super) fn new(made: Op, capacity: Option<usize>) -> Arc<Self> {
         let state = State {
             items: VecDeque::new(),
+            freed: VecDeque::new(),
             receiving: VecDeque::new(),
             sending: VecDeque::new(),
             next: 0,
+            capacity,
             no_senders: false,
             no_receivers: false,
         };
@@ -147,6 +176,8 @@ impl<T> Core<T> {
             capacity,
             senders: Ends::new(1),
             receivers: Ends::new(1),
+            senders_left: StampCell::NEVER,
+            receivers_left: StampCell::NEVER,
             lock: platform::Mutex::new(()),
             state: UnsafeCell::new(state),
         })
@@ -180,7 +211,10 @@ impl<T> Core<T> {
                 *parcel.lock() = Some(item);
                 Tried::Done((), served)
             }
-            Tried::Closed => Tried::Closed,
+            Tried::Closed => {
+                self.senders_left.witness();
+                Tried::Closed
+            }
             Tried::Waits => Tried::Waits,
         }
     }
@@ -192,7 +226,14 @@ impl<T> Core<T> {
     /// The caller holds the lock.
     pub(super) unsafe fn try_to_send(&self, parcel: &Parcel<T>) -> Tried<()> {
         // SAFETY: as here.
-        unsafe { self.locked(|state| state.put(parcel, self.capacity)) }
+        unsafe {
+            self.locked(|state| {
+                if let Some((_, sent)) = &mut *parcel.lock() {
+                    *sent = Stamp::here();
+                }
+                state.put(parcel)
+            })
+        }
     }
 
     /// Gets in line on one side, and returns the number of the place.
@@ -213,7 +254,7 @@ impl<T> Core<T> {
             self.locked(|state| {
                 state.next += 1;
                 let number = state.next;
-                state.side(side).push_back(Waiting { number, chooser, arm, parcel });
+                state.side(side).push_back(Waiting { number, chooser, arm, parcel, arrived: Stamp::here() });
                 number
             })
         }
@@ -247,6 +288,14 @@ impl<T> Core<T> {
         });
         drop(items);
         told.into_iter().for_each(|(waiting, setter)| setter.set(waiting.arm));
+    }
+
+    /// Whether whoever comes to this side now need not wait.
+    pub(super) fn is_possible(&self, side: Side) -> bool {
+        self.with(|state| match side {
+            Side::Sending => state.no_receivers || state.has_room() || State::is_met(&state.receiving),
+            Side::Receiving => state.no_senders || !state.items.is_empty() || State::is_met(&state.sending),
+        })
     }
 
     /// How many items nobody has received.

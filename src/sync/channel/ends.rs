@@ -60,8 +60,16 @@ impl<T> Core<T> {
     fn let_go(&self, side: Side, grip: &Grip) {
         self.object.step(Op::unasked("drop"), Kind::Close);
         let other = if side == Side::Sending { Side::Receiving } else { Side::Sending };
+        let left = match side {
+            Side::Sending => &self.senders_left,
+            Side::Receiving => &self.receivers_left,
+        };
+        left.add_here();
         match grip.let_go(self.ends(side)) {
-            Some(Left::Nothing) => self.close(side),
+            Some(Left::Nothing) => {
+                left.witness();
+                self.close(side);
+            }
             Some(Left::Bound) if self.is_waited_for(other) => wait::providers_changed(),
             _ => {}
         }

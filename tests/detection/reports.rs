@@ -1,11 +1,8 @@
-//! What the detector must find, and where it must stay silent, on real threads.
-#![cfg(not(loom))]
-
-mod common;
+//! What a report says, and who gets it.
 
 use std::sync::{Arc, Barrier, mpsc};
 
-use common::within_a_minute;
+use crate::common::within_a_minute;
 use impasse::sync::{Mutex, MutexGuard};
 use impasse::{
     CallError, Deadlock, Owner, RunError, Session, Shutdown, SpawnError, WaitOnOwner, thread, waiting_tasks,

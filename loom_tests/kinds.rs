@@ -1,0 +1,316 @@
+//! Pairs of waits of different kinds that wait for each other: no execution hangs, each report is true, and of each
+//! deadlock there is exactly one victim. The twin of each, with the detector off, hangs.
+
+use std::sync::Arc;
+
+use impasse::sync::channel::{RecvError, bounded, unbounded};
+use impasse::sync::{
+    End, Mutex, Promise, PromiseError, RwLock, RwLockUpgradableReadGuard, WaitGroup, promise,
+};
+use impasse::{CallError, Deadlock, Owner, PostError, WaitError, WaitOnOwner};
+use loom::thread;
+
+use crate::runner::{Search, check, reports, twin};
+
+/// Whether a wait was refused because of a deadlock. What the model does not expect is a panic.
+type Ended = Result<(), Deadlock>;
+
+fn ended<T>(waited: Result<T, WaitError>) -> Ended {
+    waited.map(drop).map_err(|error| error.deadlock().expect("nobody cancels"))
+}
+
+fn called<T>(called: Result<T, CallError>) -> Ended {
+    match called {
+        Ok(_) => Ok(()),
+        Err(CallError::Deadlock(deadlock)) => Err(deadlock),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn promised(waited: Result<(), PromiseError>) -> Ended {
+    match waited {
+        // Whoever was to keep it was refused, and has gone.
+        Ok(()) | Err(PromiseError::Abandoned(_)) => Ok(()),
+        Err(PromiseError::Deadlock(deadlock)) => Err(deadlock),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn received(received: Result<u32, RecvError>) -> Ended {
+    match received {
+        Ok(_) | Err(RecvError::Disconnected) => Ok(()),
+        Err(RecvError::Deadlock(deadlock)) => Err(deadlock),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// At most one of these was refused, everybody was told of that one, and each of its hops waits for another.
+fn one_victim(all: impl IntoIterator<Item = Ended>) -> usize {
+    let victims: Vec<_> = all.into_iter().filter_map(Result::err).collect();
+    assert!(victims.len() <= 1, "two victims of one deadlock: {victims:?}");
+    assert_eq!(reports::count(), victims.len());
+    for victim in &victims {
+        for hop in victim.hops() {
+            let providers = hop.held_by.split(" or ");
+            let is_in = |provider: &str| victim.hops().iter().any(|other| other.task == provider);
+            assert!(providers.into_iter().all(is_in), "{victim}");
+        }
+    }
+    victims.len()
+}
+
+/// A property and its twin.
+macro_rules! kinds {
+    ($($(#[$about:meta])* $name:ident, $hangs:ident: $search:expr => $model:expr;)*) => {$(
+        $(#[$about])*
+        #[test]
+        fn $name() {
+            check(stringify!($name), $search, || {
+                reports::reset();
+                $model();
+            });
+        }
+
+        #[test]
+        fn $hangs() {
+            twin("detector-off", concat!("kinds::", stringify!($name)), "deadlock;");
+        }
+    )*};
+}
+
+kinds! {
+    /// One reads and wants a lock; the other holds that and wants to write.
+    a_reader_and_a_writer, a_reader_and_a_writer_hang: Search::Exhaustive => reader_and_writer;
+    /// A writer comes between two reads of one task: the second is behind it.
+    a_writer_between_two_reads, a_writer_between_two_reads_hangs: Search::Exhaustive => writer_between_reads;
+    /// An upgrade waits for the other reader, which waits for a lock of whoever upgrades.
+    an_upgrade_and_a_reader, an_upgrade_and_a_reader_hang: Search::Exhaustive => upgrade_and_reader;
+    /// Each keeps its promise when the other has kept its.
+    two_promises, two_promises_hang: Search::Exhaustive => two_promises_crossed;
+    /// A promise whose holder wants a lock of whoever waits for it.
+    a_promise_and_a_lock, a_promise_and_a_lock_hang: Search::Exhaustive => promise_and_lock;
+    /// A job waits for a promise whose holder calls the owner.
+    a_promise_and_a_call, a_promise_and_a_call_hang: PREEMPTIONS => promise_and_call;
+    /// A job wants a lock whose holder calls the owner.
+    a_lock_and_a_call, a_lock_and_a_call_hang: PREEMPTIONS => lock_and_call;
+    /// A job wants a lock whose holder waits for room in the owner's queue.
+    a_lock_and_room, a_lock_and_room_hang: PREEMPTIONS => lock_and_room;
+    /// A thread wants a lock of whoever joins it.
+    a_join_and_a_lock, a_join_and_a_lock_hang: Search::Exhaustive => join_and_lock;
+    /// The end of a scope cannot be refused: the wait of its thread is, whichever comes last.
+    a_scope_and_a_lock, a_scope_and_a_lock_hang: Search::Exhaustive => scope_and_lock;
+    /// Each of two tasks alone could send what the other waits for.
+    two_channels, two_channels_hang: PREEMPTIONS => two_channels_crossed;
+    /// The wait is live as long as somebody may have a sender that is not bound; when that goes, it is a deadlock.
+    the_last_free_sender, the_last_free_sender_hangs: PREEMPTIONS => last_free_sender;
+    /// A member of a group wants a lock of whoever waits for the group.
+    a_group_and_a_lock, a_group_and_a_lock_hang: PREEMPTIONS => group_and_lock;
+}
+
+const PREEMPTIONS: Search = Search::Bounded(3, "the whole takes hours");
+
+fn reader_and_writer() {
+    let (table, log) = (Arc::new(RwLock::named("table", ())), Arc::new(Mutex::named("log", ())));
+    let (reads, logs) = (table.clone(), log.clone());
+    let reader = thread::spawn(move || {
+        let Ok(_read) = reads.checked_read() else { panic!("nobody waits for a reader that has nothing") };
+        ended(logs.checked_lock())
+    });
+    let mine = {
+        let _log = log.checked_lock();
+        match &_log {
+            Ok(_) => ended(table.checked_write()),
+            Err(_) => unreachable!("nor for a task that has nothing"),
+        }
+    };
+    one_victim([mine, reader.join().unwrap()]);
+}
+
+fn writer_between_reads() {
+    let table = Arc::new(RwLock::named("table", ()));
+    let writes = table.clone();
+    let writer = thread::spawn(move || ended(writes.checked_write()));
+    let read = table.checked_read().unwrap();
+    let mine = ended(table.checked_read());
+    drop(read);
+    one_victim([mine, writer.join().unwrap()]);
+}
+
+fn upgrade_and_reader() {
+    let (table, log) = (Arc::new(RwLock::named("table", ())), Arc::new(Mutex::named("log", ())));
+    let (reads, logs) = (table.clone(), log.clone());
+    let log = log.checked_lock().unwrap();
+    let read = table.upgradable_read();
+    let reader = thread::spawn(move || {
+        let _read = reads.checked_read().unwrap();
+        ended(logs.checked_lock())
+    });
+    // Whoever upgrades has no error to return; under loom a panic is none either. It is always the reader's wait, since
+    // this one is made as one that cannot be refused.
+    let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        drop(RwLockUpgradableReadGuard::upgrade(read));
+    }));
+    let mine = match written {
+        Ok(()) => Ok(()),
+        Err(_) => Err(()),
+    };
+    drop(log);
+    let theirs = reader.join().unwrap();
+    assert!(mine.is_ok() || theirs.is_ok(), "two victims of one deadlock");
+    assert_eq!(reports::count(), usize::from(mine.is_err()) + usize::from(theirs.is_err()));
+}
+
+fn two_promises_crossed() {
+    let ((a, keep_a), (b, keep_b)) = (promise::<()>(), promise::<()>());
+    let other = thread::spawn(move || {
+        let held = keep_a.hold();
+        promised(b.wait()).inspect(|()| held.resolve(()))
+    });
+    let held = keep_b.hold();
+    let mine = promised(a.wait()).inspect(|()| held.resolve(()));
+    one_victim([mine, other.join().unwrap()]);
+}
+
+fn promise_and_lock() {
+    let (answer, keep): (Promise<()>, _) = promise();
+    let table = Arc::new(Mutex::named("table", ()));
+    let wanted = table.clone();
+    let held = table.checked_lock().unwrap();
+    let keeper = thread::spawn(move || {
+        let keep = keep.hold();
+        ended(wanted.checked_lock()).inspect(|()| keep.resolve(()))
+    });
+    let mine = promised(answer.wait());
+    drop(held);
+    one_victim([mine, keeper.join().unwrap()]);
+}
+
+fn promise_and_call() {
+    let (vm, owner) = Owner::builder("vm").wait_on_owner(WaitOnOwner::Detect).attach(());
+    let (answer, keep) = promise::<()>();
+    let (calls, posts) = (vm.clone(), vm.clone());
+    let (tell, told) = std::sync::mpsc::channel();
+    posts.post("job", move |()| tell.send(promised(answer.wait())).unwrap()).unwrap();
+    let keeper = thread::spawn(move || {
+        let keep = keep.hold();
+        let answered = called(calls.call("callback", |()| ()));
+        calls.close();
+        answered.inspect(|()| keep.resolve(()))
+    });
+    drop(vm);
+    owner.run();
+    let theirs = keeper.join().unwrap();
+    one_victim([told.try_recv().unwrap(), theirs]);
+}
+
+fn lock_and_call() {
+    let (vm, owner) = Owner::builder("vm").wait_on_owner(WaitOnOwner::Detect).attach(());
+    let table = Arc::new(Mutex::named("table", ()));
+    let (wanted, calls) = (table.clone(), vm.clone());
+    let (tell, told) = std::sync::mpsc::channel();
+    vm.post("job", move |()| tell.send(ended(wanted.checked_lock())).unwrap()).unwrap();
+    let holder = thread::spawn(move || {
+        let _held = table.checked_lock().unwrap();
+        let answered = called(calls.call("callback", |()| ()));
+        calls.close();
+        answered
+    });
+    owner.run();
+    one_victim([told.try_recv().unwrap(), holder.join().unwrap()]);
+}
+
+fn lock_and_room() {
+    let (vm, owner) = Owner::builder("vm").capacity(1).wait_on_owner(WaitOnOwner::Detect).attach(());
+    let table = Arc::new(Mutex::named("table", ()));
+    let (wanted, posts) = (table.clone(), vm.clone());
+    let (tell, told) = std::sync::mpsc::channel();
+    vm.post("job", move |()| tell.send(ended(wanted.checked_lock())).unwrap()).unwrap();
+    let holder = thread::spawn(move || {
+        let _held = table.checked_lock().unwrap();
+        let mut posted = Ok(());
+        for _ in 0..2 {
+            posted = match posts.post_wait("more", |()| ()) {
+                Ok(()) => posted,
+                Err(PostError::Deadlock(deadlock)) => Err(deadlock),
+                Err(other) => panic!("{other}"),
+            };
+        }
+        posts.close();
+        posted
+    });
+    owner.run();
+    let (mine, theirs) = (told.try_recv().unwrap(), holder.join().unwrap());
+    assert!(mine.is_ok() || theirs.is_ok(), "two victims of one deadlock");
+}
+
+fn join_and_lock() {
+    let table = Arc::new(Mutex::named("table", ()));
+    let wanted = table.clone();
+    let held = table.checked_lock().unwrap();
+    let thread = impasse::thread::spawn(move || ended(wanted.checked_lock()));
+    let all = match thread.checked_join() {
+        Ok(theirs) => [Ok(()), theirs],
+        Err(refused) => [ended::<()>(Err(refused)), Ok(())],
+    };
+    drop(held);
+    assert_eq!(one_victim(all), 1, "the one waits for the other whoever comes first");
+    impasse::checking::join_detached();
+}
+
+fn scope_and_lock() {
+    let table = Mutex::named("table", ());
+    let held = table.checked_lock().unwrap();
+    let mut theirs = Ok(());
+    impasse::thread::scope(|scope| {
+        let (table, theirs) = (&table, &mut theirs);
+        scope.spawn(move || *theirs = ended(table.checked_lock()));
+    });
+    drop(held);
+    assert!(theirs.is_err(), "the thread wants what is held until it ends");
+    assert_eq!(one_victim([theirs]), 1);
+    impasse::checking::join_detached();
+}
+
+fn two_channels_crossed() {
+    let ((to_a, at_a), (to_b, at_b)) = (unbounded::<u32>(), unbounded::<u32>());
+    let other = thread::spawn(move || {
+        let _to_a = to_a.hold();
+        received(at_b.recv())
+    });
+    let to_b = to_b.hold();
+    let mine = received(at_a.recv());
+    drop(to_b);
+    one_victim([mine, other.join().unwrap()]);
+}
+
+fn last_free_sender() {
+    let (sender, receiver) = bounded::<u32>(1);
+    let free = sender.clone();
+    let table = Arc::new(Mutex::named("table", ()));
+    let wanted = table.clone();
+    let held = table.checked_lock().unwrap();
+    let bound = thread::spawn(move || {
+        let _sender = sender.hold();
+        ended(wanted.checked_lock())
+    });
+    let drops = thread::spawn(move || drop(free));
+    let mine = received(receiver.recv());
+    drop(held);
+    drops.join().unwrap();
+    one_victim([mine, bound.join().unwrap()]);
+}
+
+fn group_and_lock() {
+    let group = WaitGroup::new();
+    let member = group.clone();
+    let table = Arc::new(Mutex::named("table", ()));
+    let wanted = table.clone();
+    let held = table.checked_lock().unwrap();
+    let works = thread::spawn(move || {
+        let _member = member.hold();
+        ended(wanted.checked_lock())
+    });
+    let mine = ended(group.checked_wait());
+    drop(held);
+    one_victim([mine, works.join().unwrap()]);
+}

@@ -1,0 +1,267 @@
+//! Where it must stay silent: what looks like a deadlock, and is none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use impasse::sync::channel::{bounded, unbounded};
+use impasse::sync::{Mutex, RwLock, promise};
+use impasse::{Deadlock, thread};
+
+use crate::scene::{OrDeadlock, Scene, Stage, part, play};
+
+/// Short scenes: many times on real threads, and explored.
+const SCENES: &[Scene] = &[
+    Scene { name: "an inversion under a gate lock", play: gate },
+    Scene { name: "an inversion ordered by a join", play: ordered_by_join },
+    Scene { name: "two reads, crossed", play: crossed_reads },
+    Scene { name: "a lock handed on", play: handed_on },
+    Scene { name: "a lock given away before the next is asked for", play: given_away },
+    Scene { name: "a channel with one free sender", play: free_sender },
+    Scene { name: "a choice of which one is live", play: live_choice },
+    Scene { name: "a promise that anybody can keep", play: open_promise },
+    Scene { name: "a pool with a free worker", play: free_worker },
+];
+
+fn none(results: impl IntoIterator<Item = Result<(), Deadlock>>) -> Vec<Deadlock> {
+    results.into_iter().filter_map(Result::err).collect()
+}
+
+fn gate(stage: Stage) -> Vec<Deadlock> {
+    let [gate, a, b] = ["gate", "a", "b"].map(|name| Arc::new(Mutex::named(name, ())));
+    let met = stage.meeting(2);
+    let both = |first: &Arc<Mutex<()>>, second: &Arc<Mutex<()>>| {
+        let (gate, first, second, met) = (gate.clone(), first.clone(), second.clone(), met.clone());
+        part(move || {
+            met.wait();
+            let _gate = gate.lock();
+            let _first = first.lock();
+            second.checked_lock().or_deadlock()
+        })
+    };
+    play([both(&a, &b), both(&b, &a)])
+}
+
+fn ordered_by_join(_: Stage) -> Vec<Deadlock> {
+    let [a, b] = ["a", "b"].map(|name| Arc::new(Mutex::named(name, ())));
+    let (first, second) = (a.clone(), b.clone());
+    let other = thread::spawn(move || {
+        let _first = first.lock();
+        second.checked_lock().or_deadlock()
+    });
+    let theirs = other.join().unwrap();
+    let _second = b.lock();
+    none([theirs, a.checked_lock().or_deadlock()])
+}
+
+fn crossed_reads(stage: Stage) -> Vec<Deadlock> {
+    let [a, b] = ["a", "b"].map(|name| Arc::new(RwLock::named(name, ())));
+    let met = stage.meeting(2);
+    let both = |first: &Arc<RwLock<()>>, second: &Arc<RwLock<()>>| {
+        let (first, second, met) = (first.clone(), second.clone(), met.clone());
+        part(move || {
+            let _first = first.read();
+            met.wait();
+            second.checked_read().or_deadlock()
+        })
+    };
+    play([both(&a, &b), both(&b, &a)])
+}
+
+/// A task holds a lock, gives it back, and tells the next to take it, which tells the first.
+fn handed_on(stage: Stage) -> Vec<Deadlock> {
+    let lock = Arc::new(Mutex::named("token", 0));
+    let ((to_b, at_b), (to_a, at_a)) = (unbounded::<u32>(), unbounded::<u32>());
+    let rounds = if stage.is_real() { 20 } else { 2 };
+    let other = lock.clone();
+    let b = thread::spawn_with(to_a, move |to_a| {
+        for round in 0..rounds {
+            at_b.recv().or_deadlock()?;
+            *other.checked_lock().map_err(|error| error.deadlock().unwrap())? += 1;
+            to_a.send(round).or_deadlock()?;
+        }
+        Ok(())
+    });
+    let a = thread::spawn_with(to_b, move |to_b| {
+        for round in 0..rounds {
+            *lock.checked_lock().map_err(|error| error.deadlock().unwrap())? += 1;
+            to_b.send(round).or_deadlock()?;
+            at_a.recv().or_deadlock()?;
+        }
+        Ok(())
+    });
+    none([a.join().unwrap(), b.join().unwrap()])
+}
+
+/// (`silent3`) Edges of different moments can look like a cycle.
+fn given_away(stage: Stage) -> Vec<Deadlock> {
+    let [r0, r1, r2] = std::array::from_fn(|_| Arc::new(Mutex::new(())));
+    let met = stage.meeting(3);
+    let both = |first: &Arc<Mutex<()>>, second: &Arc<Mutex<()>>, give_away: bool| {
+        let (first, second, met) = (first.clone(), second.clone(), met.clone());
+        part(move || {
+            let mut held = Some(first.lock());
+            met.wait();
+            if give_away {
+                held = None;
+            }
+            second.checked_lock().or_deadlock()?;
+            drop(held);
+            Ok(())
+        })
+    };
+    // In an exploration the first two could come late, and then it is one.
+    match stage.is_real() {
+        true => play([both(&r2, &r0, false), both(&r0, &r1, false), both(&r1, &r2, true)]),
+        false => play([both(&r0, &r1, false), both(&r1, &r2, true)]),
+    }
+}
+
+/// One sender is stuck behind the receiver, and another could send all the same.
+fn free_sender(stage: Stage) -> Vec<Deadlock> {
+    let (sender, receiver) = bounded::<u32>(2);
+    let free = sender.clone();
+    let lock = Arc::new(Mutex::named("table", ()));
+    let (wanted, met) = (lock.clone(), stage.meeting(3));
+    let (meets, sends) = (met.clone(), met.clone());
+    let held = lock.lock();
+    let stuck = thread::spawn_with(sender, move |sender| {
+        meets.wait();
+        let _held = wanted.checked_lock().map_err(|error| error.deadlock().unwrap())?;
+        sender.send(1).or_deadlock()
+    });
+    let other = thread::spawn(move || {
+        sends.wait();
+        free.send(2).or_deadlock()
+    });
+    met.wait();
+    let mine = receiver.recv().or_deadlock();
+    drop(held);
+    none([mine, stuck.join().unwrap(), other.join().unwrap()])
+}
+
+fn live_choice(stage: Stage) -> Vec<Deadlock> {
+    let ((one, first), (two, second)) = (bounded::<u32>(1), bounded::<u32>(1));
+    let lock = Arc::new(Mutex::named("table", ()));
+    let (wanted, met) = (lock.clone(), stage.meeting(3));
+    let (meets, sends) = (met.clone(), met.clone());
+    let held = lock.lock();
+    let stuck = thread::spawn_with(one, move |_sender| {
+        meets.wait();
+        wanted.checked_lock().or_deadlock()
+    });
+    let live = thread::spawn_with(two, move |sender| {
+        sends.wait();
+        sender.send(2).or_deadlock()
+    });
+    met.wait();
+    let mine = impasse::select! {
+        recv(first) -> got => got,
+        recv(second) -> got => got,
+    };
+    drop(held);
+    none([mine.or_deadlock(), stuck.join().unwrap(), live.join().unwrap()])
+}
+
+/// It seems to be the waiting task's own, and is handed on.
+fn open_promise(stage: Stage) -> Vec<Deadlock> {
+    let (answer, resolver) = promise::<u32>();
+    let (to_other, at_other) = unbounded();
+    let met = stage.meeting(2);
+    let meets = met.clone();
+    let other = thread::spawn(move || {
+        let resolver: impasse::sync::Resolver<u32> = at_other.recv().unwrap();
+        meets.wait();
+        resolver.resolve(1);
+    });
+    to_other.send(resolver).unwrap();
+    met.wait();
+    let mine = answer.wait().or_deadlock();
+    other.join().unwrap();
+    none([mine])
+}
+
+fn free_worker(stage: Stage) -> Vec<Deadlock> {
+    let pool = Arc::new(thread::Pool::new("workers", 3).unwrap());
+    let met = stage.meeting(2);
+    let outer: Vec<_> = (0..2)
+        .map(|_| {
+            let (inner, met) = (pool.clone(), met.clone());
+            pool.spawn(move || {
+                met.wait();
+                inner.spawn(|| ()).wait().or_deadlock()
+            })
+        })
+        .collect();
+    none(outer.into_iter().map(|work| work.wait().unwrap()))
+}
+
+#[test]
+fn must_stay_silent() {
+    println!("{:48} {:>6} {:>12}", "", "times", "executions");
+    for scene in SCENES {
+        scene.is_silent(crate::scene::TIMES);
+        let report = scene.is_silent_in_the_explorer();
+        println!("{:48} {:>6} {:>12}", scene.name, crate::scene::TIMES, report.executions());
+    }
+}
+
+#[test]
+fn a_holder_that_takes_its_time_is_silent() {
+    crate::common::within_a_minute(|| {
+        let lock = Arc::new(Mutex::named("slow", ()));
+        let held = lock.lock();
+        let waits: Vec<_> = (0..3)
+            .map(|_| {
+                let lock = lock.clone();
+                thread::spawn(move || lock.checked_lock().or_deadlock())
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(1_500));
+        drop(held);
+        assert!(none(waits.into_iter().map(|thread| thread.join().unwrap())).is_empty());
+    });
+}
+
+/// A stream of numbers.
+fn random(state: &mut u64) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) as usize
+}
+
+/// Transactions that take their locks in any order, in phases: in each the tasks use locks of their own and one that
+/// they share, in the order of that phase; between the phases the order is turned around. So no cycle can ever form, and
+/// what one phase leaves behind and the next begins with would look like one if it were seen at once.
+#[test]
+fn transactions_in_phases_are_silent() {
+    const TASKS: usize = 4;
+    const LOCKS: usize = 5;
+    let times = std::env::var("IMPASSE_PHASES").ok().and_then(|times| times.parse().ok()).unwrap_or(2_000);
+    crate::common::within(Duration::from_secs(1_800), move || {
+        let locks: Arc<Vec<Mutex<u64>>> = Arc::new((0..LOCKS).map(|_| Mutex::new(0)).collect());
+        let phase = Arc::new(std::sync::Barrier::new(TASKS));
+        let threads: Vec<_> = (0..TASKS)
+            .map(|task| {
+                let (locks, phase) = (locks.clone(), phase.clone());
+                thread::spawn(move || {
+                    let mut state = task as u64 + 1;
+                    for round in 0..times {
+                        phase.wait();
+                        for _ in 0..8 {
+                            let (one, other) = (random(&mut state) % LOCKS, random(&mut state) % LOCKS);
+                            let (low, high) = (one.min(other), one.max(other));
+                            if low == high {
+                                continue;
+                            }
+                            let (first, second) = if round % 2 == 0 { (low, high) } else { (high, low) };
+                            let mut first = locks[first].lock();
+                            let mut second = locks[second].lock();
+                            *first += 1;
+                            *second += 1;
+                        }
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
