@@ -24,7 +24,7 @@
 //! | | try, a choice among several, len | as try of a queue: all | |
 //! | | let an end go | send and try: whether the channel is closed | receive: it comes to the end of the items before or after |
 //! | lock | lock | lock: order of the line; try: it may find the lock taken | unlock: the line is served in its order |
-//! | | try | all: it sees whether the lock is free | |
+//! | | try | all: it sees whether the lock is free; post, keep: see below | |
 //! | | unlock | try | lock, read, unlock |
 //! | | read | lock: order of the line; try to lock | read, try to read: both get it, or both are behind the same |
 //! | | try to read | lock, try, unlock: it may find the lock taken | read, and each other |
@@ -39,7 +39,10 @@
 //! A task that serves while it waits looks at its slot and at its mailbox by one look, so for the explorer that slot
 //! is part of the mailbox. Whether the value or a job comes first decides what is served: settle depends on post
 //! and keep. A look does not: a job that is there when the owner looks, and one that comes while it waits, are
-//! served after both.
+//! served after both. Likewise with a lock that such a task waits for: it tries to take it and looks at its mailbox by
+//! one look, whether it then has to wait or not, and stands in the line only while it serves nothing. So its arrival is a
+//! try; so is an unlock of a lock that is one with a mailbox; and a try depends on post and keep. The pop of a queue by
+//! such a task is a try too.
 //!
 //! An owner that found no job takes again when there is something for it: a job, the close, the last promise kept
 //! after that. This has happened before the take, which would not be there without it, and is in no race with it.
@@ -99,10 +102,11 @@ const fn conflict(a: Kind, b: Kind) -> bool {
             | (Pop, Pop | TryPop)
             | (TryPop, Push | Pop | TryPop)
             | (Lock, Lock | TryLock | Read | TryRead)
-            | (TryLock, Lock | TryLock | Read | TryRead | Unlock)
+            | (TryLock, Lock | TryLock | Read | TryRead | Unlock | Post | TryPost | Keep)
             | (Read, Lock | TryLock)
             | (TryRead, Lock | TryLock | Unlock)
             | (Unlock, TryLock | TryRead)
+            | (Post | TryPost | Keep, TryLock)
             | (Close, Push | TryPop)
             | (Push | TryPop, Close)
             | (Await | Notify, Await | Notify)

@@ -411,6 +411,10 @@ impl Awaited for Turn<'_> {
         self.lock.object
     }
 
+    fn look(&self) -> Kind {
+        Kind::Lock
+    }
+
     /// Whoever does not wait for the lock leaves the line; and one who was called has somebody else called.
     fn pause(&self, waiter: TaskId) {
         if !self.in_line.replace(false) || seeded(Bug::StaysInLine) {

@@ -688,6 +688,10 @@ impl Awaited for Turn<'_> {
         self.lock.object
     }
 
+    fn look(&self) -> Kind {
+        self.mode.arrives()
+    }
+
     /// Whoever does not wait for the lock leaves the line; and gives it back if it was given meanwhile.
     fn pause(&self, waiter: TaskId) {
         if !self.in_line.swap(false, Std::Relaxed) {

@@ -227,6 +227,11 @@ pub(crate) trait Awaited {
 
     /// What the others touch when it comes.
     fn object(&self) -> Object;
+
+    /// As what they see a task that serves come to look. Where a look takes a place in a line, it is an arrival.
+    fn look(&self) -> Kind {
+        Kind::Look
+    }
 }
 
 impl Inside<'_> {
@@ -287,7 +292,10 @@ impl Inside<'_> {
         }
         match is_look {
             true => awaited.object().arrive(self.wait.op, Kind::Look, self.wait.resource)?,
-            false if server.is_some() => awaited.object().step(self.wait.op, Kind::Look),
+            // An arrival in a line is a look.
+            false if server.is_some() && awaited.look() == Kind::Look => {
+                awaited.object().step(self.wait.op, Kind::Look);
+            }
             false => {}
         }
         let timeout = limit.and_then(|limit| limit.timeout);
@@ -339,7 +347,7 @@ impl Inside<'_> {
         // A copy, since the job's own waits add to the list.
         let activations = self.me.awaited.borrow().clone();
         server.run_job(&activations);
-        awaited.object().arrive(self.wait.op, Kind::Look, self.wait.resource)?;
+        awaited.object().arrive(self.wait.op, awaited.look(), self.wait.resource)?;
         enter(self.me, self.wait)
     }
 }

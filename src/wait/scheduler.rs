@@ -23,7 +23,7 @@ use super::cancel::{Cancelled, WaitError};
 use super::deadlock::Deadlock;
 use super::op::Op;
 use super::resource::Resource;
-use super::task::{self, TaskId};
+use super::task::{self, Manner, TaskId};
 
 /// What a step does to an object. Which of them depend on each other is the explorer's matter: see the table in
 /// `src/explore/dependence.rs`.
@@ -195,11 +195,34 @@ pub(crate) fn is_ending() -> bool {
 pub(crate) fn step(op: Op, access: Option<Access>, towards: Option<&dyn Resource>) {
     ask(|scheduler| {
         let access = match towards {
-            Some(_) => ended_by_cancel(scheduler, access),
+            Some(_) => ended_by_cancel(scheduler, tried(scheduler, access)),
             None => access,
         };
         scheduler.step(&Step { op, access, towards });
     });
+}
+
+/// A task that serves does something else if it has to wait: its arrival is a try, and it looks at its mailbox too.
+/// So it is whether it has to wait or not, or nobody would find out that it could.
+#[cfg_attr(not(feature = "explore"), allow(unused))]
+fn tried(scheduler: &dyn Scheduler, access: Option<Access>) -> Option<Access> {
+    let mut access = access?;
+    let me = task::current();
+    if me.manner.get() == Manner::Serving
+        && let Some(server) = &*me.server.borrow()
+    {
+        let tries = match access.kind {
+            Kind::Lock => Kind::TryLock,
+            Kind::Read => Kind::TryRead,
+            Kind::Push | Kind::Pop => Kind::TryPop,
+            other => other,
+        };
+        if matches!(tries, Kind::TryLock | Kind::TryRead) {
+            scheduler.observe(access.object, server.object().name());
+        }
+        access.kind = tries;
+    }
+    Some(access)
 }
 
 /// A wait on behalf of a run that somebody cancels touches what the cancelling touches.

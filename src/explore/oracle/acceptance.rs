@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::barging;
 use super::naive::{Seen, enumerate, explored};
 use super::programs::Program;
-use super::systems::System;
+use super::systems::{self, System};
 use crate::explore::exploration::{Exploration, Tally};
 use crate::explore::explorer::{Explorer, Settings, Timeouts};
 use crate::explore::mutants::Mutant;
@@ -92,11 +92,11 @@ struct Counts {
     needs: AtomicU64,
 }
 
-fn compare(seed: u64, body: Arc<dyn Fn() + Send + Sync>, counts: &Counts) -> Option<Seen> {
+fn compare(seed: u64, body: Arc<dyn Fn() + Send + Sync>, most: usize, counts: &Counts) -> Option<Seen> {
     let timeouts = if seed.is_multiple_of(2) { Timeouts::WhenStuck } else { Timeouts::Anytime };
     let spurious = seed.is_multiple_of(3);
     let exploration = Exploration::new(Settings { timeouts, spurious, ..settings() }, body);
-    let (executions, truth) = enumerate(&exploration, MOST)?;
+    let (executions, truth) = enumerate(&exploration, most)?;
     for (name, settings) in configurations(seed) {
         let settings = Settings { timeouts, spurious, ..settings };
         let (tally, seen) = explored(settings, &exploration);
@@ -138,7 +138,7 @@ fn random_programs_are_explored_completely_and_once() {
     let seeds = [102_617, 101_902, 201_932].into_iter().chain(1..=cases(6_200)).collect();
     for_all(seeds, |seed| {
         let program = Program::random(seed);
-        let checked = catch_unwind(AssertUnwindSafe(|| compare(seed, program.body(), &counts)));
+        let checked = catch_unwind(AssertUnwindSafe(|| compare(seed, program.body(), MOST, &counts)));
         let Some(truth) = checked.unwrap_or_else(|_| panic!("seed {seed}: {program:?}")) else { return };
         if let Some(outcomes) = barging::outcomes(&program, 20_000) {
             let arrivals = &truth.outcomes;
@@ -162,9 +162,10 @@ fn random_systems_are_explored_completely() {
     let counts = Counts::default();
     // In the first one a cancelled run asks for a lock, which lost a class while an unlock was independent of that.
     // In the second one a wait is told and its time is up at one moment: it took somebody else's place from the line.
-    for_all([3_077, 6_083].into_iter().chain(1..=cases(3_000)).collect(), |seed| {
+    // In the others an owner that serves waits for a lock.
+    for_all([3_077, 6_083, 4_755, 19_463].into_iter().chain(1..=cases(3_000)).collect(), |seed| {
         let system = System::random(seed);
-        let checked = catch_unwind(AssertUnwindSafe(|| compare(seed, system.body(), &counts)));
+        let checked = catch_unwind(AssertUnwindSafe(|| compare(seed, system.body(), MOST, &counts)));
         assert!(checked.is_ok(), "seed {seed}: {system:?}");
     });
     println!("{counts:?}");
@@ -177,8 +178,22 @@ fn random_systems_are_explored_completely() {
 #[test]
 fn a_wait_that_is_told_when_its_time_is_up_takes_nothing_from_who_comes_after() {
     // An odd seed, so that timed waits end at any moment.
-    let truth = compare(1, System::told_when_time_is_up().body(), &Counts::default());
+    let truth = compare(1, System::told_when_time_is_up().body(), MOST, &Counts::default());
     assert_eq!(truth.expect("it is small").classes.len(), 25);
+}
+
+/// Nobody would find a lock taken that is given back before the next step, nor a queue empty that is filled in time, if
+/// an owner that serves arrived there like everybody else. And a job that comes while it waits is served at once, or
+/// after what it waits for.
+#[test]
+fn what_an_owner_serves_at_a_lock_and_at_a_queue_is_explored_completely() {
+    for at_a_lock in [true, false] {
+        let counts = Counts::default();
+        let truth = compare(1, Arc::new(move || systems::serving(at_a_lock)), 10_000, &counts);
+        let truth = truth.expect("it is small");
+        println!("{counts:?}");
+        assert_eq!(truth.outcomes.len(), 2, "{:?}", truth.outcomes);
+    }
 }
 
 /// A program, what is true of it, in how many executions that was found, and how to explore it.

@@ -56,7 +56,7 @@ fn related(a: Kind, b: Kind) -> bool {
         || either(Pop, &[Pop])
         || either(TryPop, &[Push, Pop, TryPop])
         || either(Lock, &[Lock])
-        || either(TryLock, &[Lock, TryLock, Unlock])
+        || either(TryLock, &[Lock, TryLock, Unlock, Post, TryPost, Keep])
         || either(Settle, &[Look, Post, Keep])
         || either(Store, &[Load, Store])
         || either(Await, &[Await, Notify])

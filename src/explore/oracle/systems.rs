@@ -472,6 +472,34 @@ fn session(
     Session::builder("s", owner).engine::<_, _, crate::owner::BoxError>(engine)
 }
 
+/// An owner that serves waits for a lock, or for an item of a queue, while the run that it awaits has another job for
+/// it. Whether what it waits for or that job comes first decides where the job runs.
+pub(super) fn serving(at_a_lock: bool) {
+    Observed::begin();
+    let note = |what: &str| Observed::note(0, what.into());
+    let (x, main_loop) = Owner::builder("x").wait_on_owner(WaitOnOwner::Serve).attach(());
+    let (lock, items) = (Arc::new(Mutex::new(())), Arc::new(Queue::new()));
+    let (held, filled) = (lock.clone(), items.clone());
+    let ends_the_wait = move || if at_a_lock { drop(held.lock()) } else { filled.push(()) };
+    drop(thread::spawn(ends_the_wait));
+    let engine = move |run: &Run<()>, ()| {
+        let (lock, items) = (lock.clone(), items.clone());
+        run.post("waits", move |&()| {
+            let held = if at_a_lock { Some(lock.lock()) } else { items.pop().ok().and(None) };
+            note("has it");
+            drop(held);
+        })?;
+        run.post("comes", move |&()| note("comes"))
+    };
+    let session = Session::builder("s", &x).engine::<_, _, PostError>(engine);
+    let last = x.clone();
+    let _ = x.post("runs", move |&()| {
+        let _ = session.run(());
+        last.close();
+    });
+    main_loop.run();
+}
+
 /// Wakes by an item of a queue.
 struct Woken(Queue<()>);
 
