@@ -10,12 +10,14 @@
 //! | `explore/` | the owner protocol under every interleaving, in our explorer and in other model checkers |
 //! | `owners/` | our owner and those built from the peers |
 //! | `roundtrip/` | how long a call to an owner takes |
+//! | `locks/` | what a lock costs, and how soon a deadlock is told |
 //! | `posts/` | how many posts an owner takes in, and what they and the owner weigh |
 
 mod child;
 mod cpu;
 mod explore;
 mod heap;
+mod locks;
 mod owners;
 mod posts;
 mod roundtrip;
@@ -65,6 +67,13 @@ enum Bench {
         #[command(flatten)]
         output: Output,
     },
+    /// Locks: what they cost, alone and contended, and how soon a deadlock is told
+    Locks {
+        #[command(flatten)]
+        asked: locks::Asked,
+        #[command(flatten)]
+        output: Output,
+    },
     /// One measurement, in the process that is to make it and nothing else
     #[command(hide = true, subcommand)]
     One(One),
@@ -75,6 +84,7 @@ enum One {
     Explore(explore::Trial),
     Roundtrip(roundtrip::Trial),
     Posts(posts::Trial),
+    Locks(locks::Trial),
 }
 
 #[derive(Args)]
@@ -101,6 +111,8 @@ fn main() -> ExitCode {
         Bench::Posts { asked, output } => output.write(&posts::all(&asked)),
         Bench::One(One::Explore(trial)) => explore::one(trial),
         Bench::One(One::Roundtrip(trial)) => roundtrip::one(&trial),
+        Bench::Locks { asked, output } => output.write(&locks::all(&asked)),
+        Bench::One(One::Locks(trial)) => locks::one(&trial),
         Bench::One(One::Posts(trial)) => posts::one(&trial),
     };
     match done {

@@ -329,8 +329,10 @@ impl Lock {
     /// The caller holds the lock, and gives it up by this.
     #[inline]
     unsafe fn release(&self) {
-        self.object.step(Op::unasked("unlock"), Kind::Unlock);
-        self.unlocked.set_here();
+        if wait::is_explored() {
+            self.object.step(Op::unasked("unlock"), Kind::Unlock);
+            self.unlocked.set_here();
+        }
         let now = self.word.load(Ordering::Relaxed);
         if now & WAITED_FOR != 0
             || self.word.compare_exchange(now, 0, Ordering::Release, Ordering::Relaxed).is_err()

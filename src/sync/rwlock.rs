@@ -500,7 +500,10 @@ impl Lock {
 
     #[inline]
     fn is_taken(&self, mode: Mode, op: Op) {
-        self.made.is_taken(op);
+        // Readers write nothing that they would fight for.
+        if mode != Mode::Read {
+            self.made.is_taken(op);
+        }
         self.written.witness();
         if matches!(mode, Mode::Write | Mode::Upgrade) {
             self.read.witness();
@@ -510,11 +513,9 @@ impl Lock {
     /// Gives the lock back. The caller holds it in this mode.
     #[inline]
     fn release(&self, mode: Mode) {
-        self.object.step(Op::unasked("unlock"), Kind::Unlock);
-        if mode == Mode::Write {
-            self.written.set_here()
-        } else {
-            self.read.add_here()
+        if wait::is_explored() {
+            self.object.step(Op::unasked("unlock"), Kind::Unlock);
+            if mode == Mode::Write { self.written.set_here() } else { self.read.add_here() }
         }
         self.unnote(mode, wait::current_id());
         let mut held = Word(self.word.load(Ordering::Relaxed));

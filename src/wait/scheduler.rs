@@ -420,23 +420,27 @@ impl StampCell {
     );
 
     /// All that has happened for the calling task until now.
+    #[inline]
     pub(crate) fn set_here(&self) {
+        // Outside of an exploration nothing is written: it would be a word that tasks fight for.
         #[cfg(feature = "explore")]
-        self.0.store(Stamp::here().0, std::sync::atomic::Ordering::Relaxed);
+        ask(|scheduler| self.0.store(scheduler.stamp(0), std::sync::atomic::Ordering::Relaxed));
     }
 
     /// The same, and what had happened at the stamp that it is until now.
+    #[inline]
     pub(crate) fn add_here(&self) {
         #[cfg(feature = "explore")]
-        {
-            let before = Stamp(self.0.load(std::sync::atomic::Ordering::Relaxed));
-            self.0.store(before.and_here().0, std::sync::atomic::Ordering::Relaxed);
-        }
+        ask(|scheduler| {
+            let before = self.0.load(std::sync::atomic::Ordering::Relaxed);
+            self.0.store(scheduler.stamp(before), std::sync::atomic::Ordering::Relaxed);
+        });
     }
 
     /// See [`Stamp::witness`].
+    #[inline]
     pub(crate) fn witness(&self) {
         #[cfg(feature = "explore")]
-        Stamp(self.0.load(std::sync::atomic::Ordering::Relaxed)).witness();
+        ask(|scheduler| scheduler.witness(self.0.load(std::sync::atomic::Ordering::Relaxed)));
     }
 }

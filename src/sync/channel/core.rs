@@ -302,11 +302,6 @@ impl<T> Core<T> {
     pub(super) fn len(&self) -> usize {
         self.with(|state| state.items.len())
     }
-
-    /// Whether anybody waits on this side.
-    pub(super) fn is_waited_for(&self, side: Side) -> bool {
-        self.with(|state| !state.side(side).is_empty())
-    }
 }
 
 impl<T> State<T> {

@@ -59,7 +59,6 @@ impl<T> Core<T> {
     /// One end of this side is let go.
     fn let_go(&self, side: Side, grip: &Grip) {
         self.object.step(Op::unasked("drop"), Kind::Close);
-        let other = if side == Side::Sending { Side::Receiving } else { Side::Sending };
         let left = match side {
             Side::Sending => &self.senders_left,
             Side::Receiving => &self.receivers_left,
@@ -70,7 +69,8 @@ impl<T> Core<T> {
                 left.witness();
                 self.close(side);
             }
-            Some(Left::Bound) if self.is_waited_for(other) => wait::providers_changed(),
+            // Whoever waits may not have got in line yet.
+            Some(Left::Bound) => wait::providers_changed(),
             _ => {}
         }
     }
