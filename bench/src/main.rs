@@ -10,10 +10,12 @@
 //! | `explore/` | the owner protocol under every interleaving, in our explorer and in other model checkers |
 //! | `owners/` | our owner and those built from the peers |
 //! | `roundtrip/` | how long a call to an owner takes |
+//! | `compare/` | what each tool says of what is a deadlock, and of what only looks like one |
 //! | `locks/` | what a lock costs, and how soon a deadlock is told |
 //! | `posts/` | how many posts an owner takes in, and what they and the owner weigh |
 
 mod child;
+mod compare;
 mod cpu;
 mod explore;
 mod heap;
@@ -74,6 +76,13 @@ enum Bench {
         #[command(flatten)]
         output: Output,
     },
+    /// What each tool says of a deadlock, and of what only looks like one
+    Compare {
+        #[command(flatten)]
+        asked: compare::Asked,
+        #[command(flatten)]
+        output: Output,
+    },
     /// One measurement, in the process that is to make it and nothing else
     #[command(hide = true, subcommand)]
     One(One),
@@ -85,6 +94,7 @@ enum One {
     Roundtrip(roundtrip::Trial),
     Posts(posts::Trial),
     Locks(locks::Trial),
+    Compare(compare::Trial),
 }
 
 #[derive(Args)]
@@ -112,6 +122,11 @@ fn main() -> ExitCode {
         Bench::One(One::Explore(trial)) => explore::one(trial),
         Bench::One(One::Roundtrip(trial)) => roundtrip::one(&trial),
         Bench::Locks { asked, output } => output.write(&locks::all(&asked)),
+        Bench::Compare { asked, output } => {
+            let results = compare::all(&asked);
+            output.write_as(&results, compare::render)
+        }
+        Bench::One(One::Compare(trial)) => compare::one(&trial),
         Bench::One(One::Locks(trial)) => locks::one(&trial),
         Bench::One(One::Posts(trial)) => posts::one(&trial),
     };
@@ -126,8 +141,12 @@ fn main() -> ExitCode {
 
 impl Output {
     fn write(&self, results: &Results) -> Result<(), Box<dyn Error>> {
+        self.write_as(results, table::render)
+    }
+
+    fn write_as(&self, results: &Results, render: fn(&Results) -> String) -> Result<(), Box<dyn Error>> {
         let text = match self.format {
-            Format::Text => table::render(results),
+            Format::Text => render(results),
             Format::Json => serde_json::to_string_pretty(results)?,
         };
         match &self.output {

@@ -129,6 +129,10 @@ pub(crate) struct Table<T: 'static> {
 
 pub(crate) type Record<T> = Arc<T>;
 
+pub(crate) fn same<T>(record: &Record<T>) -> Record<T> {
+    record.clone()
+}
+
 /// Five threads, and tasks that are made for runs before they have one.
 const RECORDS: usize = 6;
 
@@ -190,6 +194,15 @@ macro_rules! late {
 }
 pub(crate) use late;
 
+macro_rules! thread_words {
+    ($($(#[$about:meta])* static $name:ident: $kind:ty = $value:expr;)*) => {
+        loom::thread_local! {
+            $($(#[$about])* static $name: $kind = $value;)*
+        }
+    };
+}
+pub(crate) use thread_words;
+
 macro_rules! const_fn {
     ($(#[$about:meta])* fn $name:ident($($argument:ident: $kind:ty),*) -> $made:ty $body:block) => {
         $(#[$about])*
@@ -197,6 +210,10 @@ macro_rules! const_fn {
     };
 }
 pub(crate) use const_fn;
+
+pub(crate) fn in_a_moment(_: impl FnMut() -> Option<bool>) -> bool {
+    false
+}
 
 pub(crate) fn yield_now() {
     loom::thread::yield_now();

@@ -130,6 +130,11 @@ pub(crate) struct Table<T: 'static> {
 /// A record of a [`Table`].
 pub(crate) type Record<T> = &'static T;
 
+/// The same record once more.
+pub(crate) const fn same<T>(record: &Record<T>) -> Record<T> {
+    record
+}
+
 impl<T: Default> Table<T> {
     pub(crate) const fn new() -> Self {
         Self {
@@ -318,6 +323,31 @@ macro_rules! const_fn {
     };
 }
 pub(crate) use const_fn;
+
+/// Thread locals that are there from the beginning and need no drop: reading one costs a load.
+macro_rules! thread_words {
+    ($($(#[$about:meta])* static $name:ident: $kind:ty = $value:expr;)*) => {
+        std::thread_local! {
+            $($(#[$about])* static $name: $kind = const { $value };)*
+        }
+    };
+}
+pub(crate) use thread_words;
+
+/// Asks again and again for as long as that is cheaper than to wait: a few turns of spinning, then a few that let
+/// others go first. `None` goes on; `false` if nothing came of it.
+pub(crate) fn in_a_moment(mut ask: impl FnMut() -> Option<bool>) -> bool {
+    for turn in 0..10 {
+        match turn {
+            0..3 => (0..2 << turn).for_each(|_| std::hint::spin_loop()),
+            _ => std::thread::yield_now(),
+        }
+        if let Some(done) = ask() {
+            return done;
+        }
+    }
+    false
+}
 
 /// Lets other threads go first.
 pub(crate) fn yield_now() {

@@ -422,7 +422,9 @@ impl Lock {
         if wait::is_explored() || !self.take(mode, wait::current_id()) {
             return wait::insist(|terms| self.acquire(mode, op, terms));
         }
-        self.is_taken(mode, op);
+        if mode != Mode::Read {
+            self.made.is_taken(op);
+        }
     }
 
     fn try_acquire(&self, mode: Mode, op: Op) -> bool {

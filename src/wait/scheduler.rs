@@ -182,6 +182,7 @@ pub(crate) fn while_active<R>(scheduler: &(dyn Scheduler + 'static), body: impl 
 }
 
 /// Whether this thread's tasks are coroutines of an explorer.
+#[inline]
 pub(crate) fn is_explored() -> bool {
     ask(|_| ()).is_some()
 }
@@ -192,6 +193,7 @@ pub(crate) fn is_ending() -> bool {
 }
 
 /// Takes a step.
+#[inline]
 pub(crate) fn step(op: Op, access: Option<Access>, towards: Option<&dyn Resource>) {
     ask(|scheduler| {
         let access = match towards {

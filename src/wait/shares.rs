@@ -10,7 +10,7 @@
 use std::sync::PoisonError;
 
 use super::registry;
-use super::task::TaskId;
+use super::task::{self, TaskId};
 use crate::platform::atomic::{AtomicUsize, Ordering};
 
 /// So many are noted without a list.
@@ -45,8 +45,7 @@ impl Shares {
     /// Once less; says whether it was there.
     #[inline]
     pub(super) fn remove(&self, what: usize) -> bool {
-        // The newest is the first to go, as a rule.
-        if let Some(place) = self.few.iter().rfind(|place| place.load(Ordering::Relaxed) == what) {
+        if let Some(place) = self.few.iter().find(|place| place.load(Ordering::Relaxed) == what) {
             place.store(0, Ordering::Relaxed);
             return true;
         }
@@ -67,16 +66,15 @@ impl Shares {
 }
 
 /// The task holds this too, from now on.
+#[inline]
 pub(crate) fn share(task: TaskId, what: usize) {
-    if let Some(record) = registry::record(task) {
-        record.shares.add(what);
-    }
+    task::with_record(task, |record| record.shares.add(what));
 }
 
 /// The task is about to give it back; or, if it never had it, whoever else is noted to have it.
 pub(crate) fn unshare(task: TaskId, what: usize) {
-    let was_noted = registry::record(task).is_some_and(|record| record.shares.remove(what));
-    if !was_noted {
+    let was_noted = task::with_record(task, |record| record.shares.remove(what));
+    if was_noted != Some(true) {
         registry::records().any(|(_, record)| record.shares.remove(what));
     }
 }

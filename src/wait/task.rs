@@ -93,7 +93,8 @@ impl fmt::Display for Called {
     }
 }
 
-/// What others see of a task.
+/// What others see of a task. Those of two tasks share no cache line.
+#[repr(align(128))]
 pub(super) struct TaskRecord {
     /// Changes when the task ends, so that its number finds nobody.
     pub(super) generation: AtomicU32,
@@ -442,13 +443,34 @@ impl Held {
 
 platform::thread_local! {
     static CURRENT: RefCell<Option<Rc<Local>>> = RefCell::new(None);
+}
+
+platform::thread_words! {
     /// The number of that task, as a word, for those who need no more; 0 if it is not known.
     static CURRENT_ID: Cell<u64> = Cell::new(0);
+    /// Its record.
+    static CURRENT_RECORD: RefCell<Option<platform::Record<TaskRecord>>> = RefCell::new(None);
 }
 
 /// The thread's task is this one from now on.
 fn is_now(task: Option<&Rc<Local>>) {
     let _ = CURRENT_ID.try_with(|id| id.set(task.map_or(0, |task| task.id.word())));
+    let _ = CURRENT_RECORD.try_with(|record| record.replace(task.map(|task| platform::same(&task.record))));
+}
+
+/// The record of a task that has not ended. Nearly always it is the calling one.
+#[inline]
+pub(super) fn with_record<R>(task: TaskId, body: impl FnOnce(&TaskRecord) -> R) -> Option<R> {
+    let is_mine = CURRENT_ID.try_with(Cell::get) == Ok(task.word());
+    let mut body = Some(body);
+    let mut run = |record: &TaskRecord| body.take().map(|body| body(record));
+    let done = match is_mine {
+        true => {
+            CURRENT_RECORD.try_with(|mine| mine.borrow().as_ref().and_then(|mine| run(mine))).ok().flatten()
+        }
+        false => None,
+    };
+    done.or_else(|| registry::record(task).and_then(|record| run(&record)))
 }
 
 /// The number of the calling task.
