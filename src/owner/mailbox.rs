@@ -9,6 +9,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
@@ -28,17 +29,29 @@ pub(super) struct Mailbox<T> {
     pub(super) capacity: Option<usize>,
     /// How many jobs the owner takes at a time.
     at_once: usize,
-    inner: Mutex<Inner<T>>,
+    inner: Apart<Mutex<Inner<T>>>,
     /// The runs of the owner's sessions that go on. Whoever begins one puts it here before it asks whether the owner
     /// is open, and whoever closes the owner takes them after that: no run is missed by both.
     runs: Unseen<Vec<Arc<Cancel>>>,
-    hints: Hints,
+    hints: Apart<Hints>,
     /// How many jobs the owner has taken and not begun.
-    in_batch: AtomicUsize,
+    in_batch: Apart<AtomicUsize>,
 }
 
-/// What may be wrong and only saves time, away from the line that the lock is in.
+/// In cache lines of its own: what several processors write at once, each to its own part, would go to and fro.
+#[derive(Default)]
 #[repr(align(128))]
+struct Apart<P>(P);
+
+impl<P> Deref for Apart<P> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        &self.0
+    }
+}
+
+/// What may be wrong and only saves time.
 struct Hints {
     /// What is in the queue, as a [`Hint`]; 0 if nothing is.
     has_job: AtomicU8,
@@ -72,16 +85,18 @@ enum Open {
     No,
 }
 
+#[repr(C)]
 struct Inner<T> {
-    queue: Backlog<Job<T>>,
-    /// How many jobs were ever queued, and how many of them are not in the queue any more.
-    queued: u64,
-    taken: u64,
+    // What every call touches, in the cache line of the lock.
     /// The owner found nothing and is about to park.
     parked: bool,
     /// The owner is in no job, and there is none.
     idle: bool,
     open: Open,
+    /// How many jobs were ever queued, and how many of them are not in the queue any more.
+    queued: u64,
+    taken: u64,
+    queue: Backlog<Job<T>>,
     /// Jobs that were promised and are still to come, whether the mailbox is closed or not.
     owed: usize,
     /// Those who wait for room, in the order of their jobs, which are the last ones of the queue.
@@ -218,14 +233,14 @@ impl<T> Mailbox<T> {
             object,
             capacity,
             at_once: if capacity.is_some() || is_watched { 1 } else { usize::MAX },
-            inner: Mutex::new(inner),
+            inner: Apart(Mutex::new(inner)),
             runs: Unseen::default(),
-            hints: Hints {
+            hints: Apart(Hints {
                 has_job: AtomicU8::new(0),
                 caller: AtomicU32::new(u32::MAX),
                 nothing_runs: AtomicBool::new(false),
-            },
-            in_batch: AtomicUsize::new(0),
+            }),
+            in_batch: Apart::default(),
         }
     }
 
@@ -275,18 +290,15 @@ impl<T> Mailbox<T> {
             drop(job);
             return Err(Refused::Full);
         }
-        let wake = self.append(&mut inner, || job().queued(stamp, queued_at), hint);
+        let wake = self.append(&mut inner, || job().queued(stamp, queued_at));
         drop(inner);
-        self.wake_if(wake);
+        self.tell(wake, hint);
         Ok(())
     }
 
     /// Puts a job into the queue; says whether the owner must be woken.
     #[inline(always)]
-    fn append(&self, inner: &mut Inner<T>, job: impl FnOnce() -> Job<T>, hint: Hint) -> bool {
-        if platform::CAN_SPIN && self.hints.has_job.load(Ordering::Relaxed) < hint as u8 {
-            self.hints.has_job.store(hint as u8, Ordering::Release);
-        }
+    fn append(&self, inner: &mut Inner<T>, job: impl FnOnce() -> Job<T>) -> bool {
         inner.queue.push(job);
         inner.queued += 1;
         inner.idle = inner.idle && seeded(Bug::StaysIdle);
@@ -313,9 +325,9 @@ impl<T> Mailbox<T> {
             kept.ticket().accept();
             Queued::Yes
         };
-        let wake = self.append(&mut inner, || job, Hint::Call);
+        let wake = self.append(&mut inner, || job);
         drop(inner);
-        self.wake_if(wake);
+        self.tell(wake, Hint::Call);
         Ok(queued)
     }
 
@@ -361,11 +373,11 @@ impl<T> Mailbox<T> {
             return job;
         }
         let wake = match job {
-            Some(job) => self.append(&mut inner, || job, Hint::Post),
+            Some(job) => self.append(&mut inner, || job),
             None => inner.may_end() && inner.take_parked(),
         };
         drop(inner);
-        self.wake_if(wake);
+        self.tell(wake, Hint::Post);
         None
     }
 
@@ -529,6 +541,7 @@ impl<T> Mailbox<T> {
                 return Next::End;
             }
             if looks {
+                self.may_be_empty(&inner);
                 return Next::Look;
             }
             inner.parked = true;
@@ -644,6 +657,16 @@ impl<T> Mailbox<T> {
         let wake = self.inner.lock().take_parked();
         self.wake_if(wake);
         true
+    }
+
+    /// Tells the owner of a job that was queued. An owner that looks is told when the lock is free again, or it would
+    /// stand at it.
+    #[inline(always)]
+    fn tell(&self, wake: bool, hint: Hint) {
+        if platform::CAN_SPIN && self.hints.has_job.load(Ordering::Relaxed) < hint as u8 {
+            self.hints.has_job.store(hint as u8, Ordering::Release);
+        }
+        self.wake_if(wake);
     }
 
     fn wake_if(&self, wake: bool) {
