@@ -5,15 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::error::{CallError, Closed, Panicked};
+use super::error::{CallError, Closed};
 use super::job::Call;
+use super::panics::Outcome;
 use crate::sync::{Abandoned, Arriving, Reader};
 use crate::wait::{Kind, Object, Op};
 
 /// The future of what a job returns. See [`Handle::call_async`](crate::Handle::call_async).
 #[must_use = "the job is queued; dropping its answer takes it back if it has not begun"]
 pub struct Answer<R> {
-    arriving: Arriving<Result<R, Panicked>>,
+    arriving: Arriving<Outcome<R>>,
     /// What is taken back if the answer is not wanted any more.
     call: Option<Arc<dyn TakeBack>>,
     mailbox: Object,
@@ -47,7 +48,7 @@ impl<R: Send + 'static> Future for Answer<R> {
         let answer = ready!(self.arriving.poll(context));
         self.call = None;
         Poll::Ready(match answer {
-            Ok(result) => result.map_err(CallError::from),
+            Ok(result) => result.map_err(|panicked| (*panicked).into()),
             Err(Abandoned) => Err(self.closed.clone().into()),
         })
     }

@@ -1,7 +1,6 @@
 //! Calls and posts from anywhere.
 
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use crate::platform::{self, Bug, seeded};
 use crate::sync::{Abandoned, End, Held, Reader, Slot};
 use crate::wait::{
     self, Access, Activation, Arrival, Cancel, Inside, IntoOp, Kind, Lineage, Local, Manner, Op, Request,
-    Scope, WaitError,
+    WaitError,
 };
 
 /// The way to an owner: clone it, send it, share it. The owner ends without waiting for its handles.
@@ -81,12 +80,12 @@ impl<T: 'static> Handle<T> {
         job: F,
     ) -> Result<R, CallError> {
         let me = wait::current();
-        if let Some(scope) = self.scope(&me) {
-            return Ok(Runner::<T>::of(&scope).run_inline(op, job)?);
+        if self.is_in_job(&me) {
+            return Runner::run_inline(&me, op, job).map_err(|panicked| (*panicked).into());
         }
         let activation = Activation::begin();
         let call = self.errand(&me, activation, job);
-        let reply = Reader(call.clone());
+        let reply = Reader(call);
         let waited = ReplyTo { reply: &reply, owner: &self.0 };
         if timeout.is_some() {
             // Whether the job has begun when the time is up can be told.
@@ -97,22 +96,22 @@ impl<T: 'static> Handle<T> {
         let request = Request { awaits: Some(activation), arrival, timed, ..Request::new(&waited, op) };
         wait::door(request, |inside| {
             platform::processor().into_iter().for_each(|here| self.0.mailbox.called_from(here));
-            let job = Job::kept(op, me.id, call.clone());
+            let job = Job::kept(op, me.id, reply.0.clone());
             self.0.mailbox.push(job).map_err(|_| self.0.closed())?;
             let answer = match timeout {
                 None => inside.until(&reply).map(Some),
                 Some(timeout) => inside.until_timeout(&reply, self.0.mailbox.object(), Some(timeout)),
             };
             match (answer, timeout) {
-                (Ok(Some(Ok(result))), _) => Ok(result?),
+                (Ok(Some(Ok(result))), _) => result.map_err(|panicked| (*panicked).into()),
                 (Ok(Some(Err(Abandoned))), _) => Err(self.0.closed().into()),
                 (Ok(None), timeout) => {
-                    call.extra.leave();
+                    reply.0.extra.leave();
                     let timeout = timeout.unwrap_or_default();
                     Err(CallError::TimedOut { owner: self.0.name.clone(), timeout })
                 }
                 (Err(error), _) => {
-                    call.extra.leave();
+                    reply.0.extra.leave();
                     Err(error.into())
                 }
             }
@@ -373,7 +372,7 @@ impl<T: 'static> Handle<T> {
     /// Whether the calling code runs inside a job of this owner, on its thread.
     #[must_use]
     pub fn is_owner(&self) -> bool {
-        self.scope(&wait::current()).is_some()
+        self.is_in_job(&wait::current())
     }
 
     /// The owner's name.
@@ -388,9 +387,10 @@ impl<T: 'static> Handle<T> {
         self.0.policy
     }
 
-    /// The innermost job of this owner on the task's stack.
-    fn scope(&self, me: &Rc<Local>) -> Option<Scope> {
-        me.scopes.borrow().iter().rev().find(|scope| scope.key == self.0.key).cloned()
+    /// Whether the task is this owner, in a job.
+    #[inline]
+    fn is_in_job(&self, me: &Local) -> bool {
+        me.id == self.0.task && me.is_in_job()
     }
 
     /// The step with which a run of a session of this owner begins.

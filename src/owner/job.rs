@@ -6,8 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::capture::Capture;
-use super::error::Panicked;
-use super::panics::{Backtrace, caught};
+use super::panics::{Backtrace, Outcome, caught};
 use super::ticket::{Mine, Ticket};
 use super::trace::QueuedAt;
 use crate::platform::{Bug, UnsafeCell, seeded};
@@ -161,10 +160,10 @@ impl<T> Job<T> {
     }
 
     /// Runs a job that has been begun.
-    pub(super) fn run(&mut self, state: &T, backtrace: Backtrace) -> Ran {
+    pub(super) fn run(&mut self, state: &T, backtrace: Backtrace) -> Outcome<()> {
         let op = self.op();
         match &mut self.work {
-            Work::Post(capture) => caught(op, backtrace, || capture.call(state)).map_err(Box::new),
+            Work::Post(capture) => caught(op, backtrace, || capture.call(state)),
             Work::Kept(promise) => promise.0.take().map_or(Ok(()), |kept| kept.run(op, state, backtrace)),
         }
     }
@@ -180,15 +179,12 @@ impl<T> Drop for Promise<T> {
     }
 }
 
-/// How a job ended, for its owner: nearly always well, and then in one word.
-pub(super) type Ran = Result<(), Box<Panicked>>;
-
 /// A job that two keep: the owner in its queue, and whoever waits for it.
 pub(super) trait Kept<T>: Send + Sync {
     fn ticket(&self) -> &Ticket;
     fn lineage(&self) -> &Lineage;
     /// Runs it, and tells whoever waits. It has been begun.
-    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Ran;
+    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Outcome<()>;
     /// Drops it unrun, and tells whoever waits. It has been begun.
     fn abandon(&self);
 }
@@ -232,9 +228,9 @@ impl<T, F: FnOnce(&T) + Send> Kept<T> for Errand<F> {
         &self.lineage
     }
 
-    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Ran {
+    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Outcome<()> {
         let Some(job) = self.take() else { return Ok(()) };
-        caught(op, backtrace, || job(state)).map_err(Box::new)
+        caught(op, backtrace, || job(state))
     }
 
     fn abandon(&self) {
@@ -243,7 +239,7 @@ impl<T, F: FnOnce(&T) + Send> Kept<T> for Errand<F> {
 }
 
 /// A call: its sender waits for the answer.
-pub(super) type Call<R, F> = Slot<Result<R, Panicked>, Errand<F>>;
+pub(super) type Call<R, F> = Slot<Outcome<R>, Errand<F>>;
 
 impl<T, R: Send, F: FnOnce(&T) -> R + Send> Kept<T> for Call<R, F> {
     fn ticket(&self) -> &Ticket {
@@ -254,10 +250,10 @@ impl<T, R: Send, F: FnOnce(&T) -> R + Send> Kept<T> for Call<R, F> {
         &self.extra.lineage
     }
 
-    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Ran {
+    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Outcome<()> {
         let Some(job) = self.extra.take() else { return Ok(()) };
         let result = caught(op, backtrace, || job(state));
-        let panicked = result.as_ref().map(drop).map_err(|panicked| Box::new(panicked.clone()));
+        let panicked = result.as_ref().map(drop).map_err(Box::clone);
         self.settle(Ok(result));
         if seeded(Bug::SettleTwice) {
             self.settle(Err(Abandoned));

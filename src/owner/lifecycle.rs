@@ -3,7 +3,6 @@
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::error::{BoxError, Panicked, ShutdownError, SpawnError, Unrun};
@@ -143,7 +142,7 @@ impl<P> Builder<P> {
         let owner = wait::door(Request::new(&waited, op), |inside| {
             let body = move |me: &Rc<Local>| {
                 let state = match caught(op, duty.0.backtrace, make) {
-                    Err(panicked) => return made.set(Err(panicked.into())),
+                    Err(panicked) => return made.set(Err((*panicked).into())),
                     Ok(Err(error)) => {
                         let (owner, source) = (duty.0.name.clone(), error.into());
                         return made.set(Err(SpawnError::State { owner, source }));
@@ -155,7 +154,7 @@ impl<P> Builder<P> {
                 let ended = caught(op, duty.0.backtrace, || serve_all(me, &duty, state, on_panic));
                 let shared = duty.0.clone();
                 drop(duty);
-                shared.mailbox.end(ended);
+                shared.mailbox.end(ended.map_err(|panicked| *panicked));
             };
             let thread = task
                 .start(|| Some(format!("owner {}", shared.name)), None, body)
@@ -191,10 +190,8 @@ impl<P> Builder<P> {
     }
 
     fn prepare<T>(self) -> (Task, Duty<T>, P) {
-        static KEYS: AtomicU64 = AtomicU64::new(1);
         let task = Task::new("owner", 0, self.name.clone());
         let shared = Arc::new(Shared {
-            key: KEYS.fetch_add(1, Ordering::Relaxed),
             name: self.name,
             task: task.id(),
             policy: self.policy,

@@ -3,19 +3,19 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::error::Panicked;
 use super::job::Job;
 use super::mailbox::{Batch, Next};
-use super::panics::{Backtrace, caught};
+use super::panics::{Backtrace, Outcome, caught};
 use super::policy::WaitOnOwner;
 use super::resilience::{AfterPanic, OnPanic};
 use super::shared::Shared;
 use super::{Handle, trace};
 use crate::platform;
-use crate::wait::{self, Activation, Local, Object, Op, Scope, Server, Task};
+use crate::wait::{self, Activation, Local, Object, Op, Server, Task};
 
 /// The loop of an owner, not yet running: for a thread that exists already, such as the main thread of a UI.
 ///
@@ -64,28 +64,26 @@ impl<T: 'static> fmt::Debug for OwnerLoop<T> {
     }
 }
 
-/// A job of an owner, on the stack of the owner's thread: the data of its [`Scope`].
-pub(super) struct Frame {
+/// An owner, for whoever is on its thread and does not know its state.
+struct Card {
     owner: Arc<str>,
     policy: WaitOnOwner,
-    /// The [`Runner`].
-    runner: Weak<dyn Any>,
 }
 
-/// The name and the policy of the owner that a job of which is on this task's stack, the innermost one.
+/// The name and the policy of the owner that this task is, if it is in a job.
 pub(crate) fn on_owner_thread(me: &Local) -> Option<(Arc<str>, WaitOnOwner)> {
-    let scopes = me.scopes.borrow();
-    let frame = scopes.iter().rev().find_map(|scope| scope.data.downcast_ref::<Frame>())?;
-    Some((frame.owner.clone(), frame.policy))
+    let server = me.server.borrow();
+    let card: &Card = server.as_ref().filter(|_| me.is_in_job())?.card().downcast_ref()?;
+    Some((card.owner.clone(), card.policy))
 }
 
 /// Everything that runs on the owner thread, from the first job to the drop of the state.
 pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on_panic: OnPanic<T>) {
     let shared = &duty.0;
-    let runner = Rc::new_cyclic(|runner: &Weak<Runner<T>>| Runner {
+    let runner = Rc::new(Runner {
         me: me.clone(),
         shared: shared.clone(),
-        frame: Rc::new(Frame { owner: shared.name.clone(), policy: shared.policy, runner: runner.clone() }),
+        card: Card { owner: shared.name.clone(), policy: shared.policy },
         state: RefCell::new(Rc::new(state)),
         batch: Batch::default(),
         on_panic,
@@ -96,7 +94,7 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
     let can_look = platform::CAN_SPIN && !wait::is_explored();
     let mut looks = can_look;
     // The scope of the jobs that are in the middle of no other, one after the other.
-    me.inside(runner.scope(Op::unasked("")), || {
+    me.inside(Op::unasked(""), || {
         loop {
             match shared.mailbox.next(&runner.batch, looks) {
                 Next::Run(job) => {
@@ -142,7 +140,7 @@ enum Inside {
 pub(super) struct Runner<T: 'static> {
     me: Rc<Local>,
     shared: Arc<Shared<T>>,
-    frame: Rc<Frame>,
+    card: Card,
     /// Replaced after a panic, if the owner was built so; jobs that go on keep the one they have.
     state: RefCell<Rc<T>>,
     batch: Batch<T>,
@@ -150,13 +148,6 @@ pub(super) struct Runner<T: 'static> {
 }
 
 impl<T> Runner<T> {
-    /// The runner of the job that `scope` is of.
-    pub(super) fn of(scope: &Scope) -> Rc<Self> {
-        let frame = scope.data.downcast_ref::<Frame>().expect("an owner's scope holds its frame");
-        let runner = frame.runner.upgrade().expect("a job's frame is used while its owner runs");
-        runner.downcast().expect("the key of a scope is that of its owner")
-    }
-
     /// Runs a job that was taken from the queue.
     #[inline]
     fn run(&self, mut job: Job<T>, inside: Inside) {
@@ -169,29 +160,28 @@ impl<T> Runner<T> {
         let ended = match lineage {
             // Nobody's job in the middle of nobody's: nothing is to be put back.
             None if inside == Inside::NoOther => {
-                self.me.is_in(op);
+                self.me.goes_on_to(op);
                 run()
             }
             lineage if inside == Inside::NoOther => {
-                self.me.is_in(op);
+                self.me.goes_on_to(op);
                 self.me.behalf.during(lineage.unwrap_or_default(), shared, run)
             }
-            lineage => self.me.within(self.scope(op), lineage.unwrap_or_default(), shared, run),
+            lineage => self.me.within(op, lineage.unwrap_or_default(), shared, run),
         };
         if let Err(panicked) = ended {
             self.panicked(&panicked);
         }
     }
 
-    /// Runs a job inside the one that asks for it.
-    pub(super) fn run_inline<R>(&self, op: Op, job: impl FnOnce(&T) -> R) -> Result<R, Panicked> {
-        let state = self.state.borrow().clone();
-        let run = || caught(op, self.shared.backtrace, || job(&state));
-        self.me.inside(self.scope(op), run).inspect_err(|panicked| self.panicked(panicked))
-    }
-
-    fn scope(&self, op: Op) -> Scope {
-        Scope { key: self.shared.key, op, data: self.frame.clone() }
+    /// Runs a job inside the one that `me`, which is the owner, is in.
+    pub(super) fn run_inline<R>(me: &Local, op: Op, job: impl FnOnce(&T) -> R) -> Outcome<R> {
+        let server = me.server.borrow();
+        let runner = server.as_deref().and_then(|server| (server as &dyn Any).downcast_ref::<Self>());
+        let runner = runner.expect("a task in a job of an owner serves its queue");
+        let state = runner.state.borrow().clone();
+        let run = || caught(op, runner.shared.backtrace, || job(&state));
+        me.inside(op, run).inspect_err(|panicked| runner.panicked(panicked))
     }
 
     /// A job has panicked: the owner was built to go on, with this state or another, or not.
@@ -212,6 +202,10 @@ impl<T> Runner<T> {
 
 /// The jobs that the owner runs while it waits.
 impl<T> Server for Runner<T> {
+    fn card(&self) -> &dyn Any {
+        &self.card
+    }
+
     fn object(&self) -> Object {
         self.shared.mailbox.object()
     }

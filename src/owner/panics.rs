@@ -16,9 +16,13 @@ pub(crate) enum Backtrace {
     Leave,
 }
 
+/// What comes of a user's closure. It nearly always returns, so a panic takes up one word.
+pub(crate) type Outcome<R> = Result<R, Box<Panicked>>;
+
 /// Runs a user's closure; a panic becomes a value. The panic hook has been called by then.
-pub(crate) fn caught<R>(op: Op, backtrace: Backtrace, body: impl FnOnce() -> R) -> Result<R, Panicked> {
-    platform::catch(backtrace == Backtrace::Keep, body).map_err(|caught| Panicked::new(op, caught))
+#[inline]
+pub(crate) fn caught<R>(op: Op, backtrace: Backtrace, body: impl FnOnce() -> R) -> Outcome<R> {
+    platform::catch(backtrace == Backtrace::Keep, body).map_err(|caught| Box::new(Panicked::new(op, caught)))
 }
 
 /// The message of a panic, from what [`std::panic::catch_unwind`] returns.

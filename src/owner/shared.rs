@@ -24,8 +24,6 @@ impl fmt::Debug for OnUnrun {
 }
 
 pub(super) struct Shared<T> {
-    /// Which owner a scope belongs to.
-    pub(super) key: u64,
     pub(super) name: Arc<str>,
     pub(super) task: TaskId,
     pub(super) policy: WaitOnOwner,

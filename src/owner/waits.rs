@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::job::{Errand, Kept};
+use super::panics::Outcome;
 use super::shared::Shared;
-use crate::owner::error::Panicked;
 use crate::sync::Reader;
 use crate::wait::{Activation, Lineage, Op, Providers, Resource};
 
 /// The reply that a caller waits for.
 pub(super) struct ReplyTo<'a, T, R, F> {
-    pub(super) reply: &'a Reader<Result<R, Panicked>, Errand<F>>,
+    pub(super) reply: &'a Reader<Outcome<R>, Errand<F>>,
     pub(super) owner: &'a Shared<T>,
 }
 

@@ -322,9 +322,9 @@ impl<T, In: Send + 'static, Out: Send + 'static> Prepared<T, In, Out> {
             let ended = caught(op, Backtrace::Leave, || (session.engine)(&run, input));
             // Whoever learns of the end finds the session free.
             let ended = match going.end() {
-                Standing::Answered => {
-                    ended.map_err(RunError::from).and_then(|answer| answer.map_err(RunError::of_engine))
-                }
+                Standing::Answered => ended
+                    .map_err(|panicked| RunError::from(*panicked))
+                    .and_then(|answer| answer.map_err(RunError::of_engine)),
                 Standing::Cancelled => Err(run.cancel.verdict().into()),
                 Standing::Closed => Err(session.owner.closed().into()),
             };

@@ -162,7 +162,7 @@ pub(crate) fn door<R, E: From<WaitError>>(
     let wait = Wait {
         resource: request.resource,
         op: request.op,
-        during: me.scopes.borrow().last().map(|scope| scope.op),
+        during: me.is_in(),
         judged: manner != Manner::Unjudged && request.terms != Terms::Unjudged && !request.timed,
         fallible: request.terms == Terms::Fallible,
         awaits: request.awaits,

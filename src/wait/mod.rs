@@ -61,7 +61,7 @@ pub(crate) use scheduler::{
 };
 pub(crate) use shares::{forget, share, sharers, unshare};
 pub(crate) use task::{
-    Called, Keep, Local, Manner, Scope, Server, Task, TaskId, Thread, WhereItRuns, current, current_id,
+    Called, Keep, Local, Manner, Server, Task, TaskId, Thread, WhereItRuns, current, current_id,
 };
 pub(crate) use verdict::providers_changed;
 

@@ -135,7 +135,10 @@ pub(crate) enum Manner {
 }
 
 /// Serves a task's queue while the task waits.
-pub(crate) trait Server {
+pub(crate) trait Server: Any {
+    /// What those who know whose server this is may know of it.
+    fn card(&self) -> &dyn Any;
+
     /// What others touch when they queue a job.
     fn object(&self) -> Object;
 
@@ -165,25 +168,14 @@ impl Drop for Keeps {
     }
 }
 
-/// Something that a task is in the middle of, with the data that belongs to it.
-#[derive(Clone)]
-pub(crate) struct Scope {
-    /// Whose scope it is.
-    pub(crate) key: u64,
-    /// What is being done.
-    pub(crate) op: Op,
-    /// What the doer may use.
-    pub(crate) data: Rc<dyn Any>,
-}
-
 /// What only the task itself uses.
 pub(crate) struct Local {
     pub(crate) id: TaskId,
     pub(super) record: platform::Record<TaskRecord>,
     /// On whose behalf the task acts now.
     pub(crate) behalf: Behalf,
-    /// What the task is in the middle of, the innermost last.
-    pub(crate) scopes: RefCell<Vec<Scope>>,
+    /// The jobs that the task is in the middle of, the innermost last.
+    jobs: RefCell<Vec<Op>>,
     /// The activations that the waits on this task's stack wait for.
     pub(super) awaited: RefCell<Vec<Activation>>,
     /// Has jobs that can be run while the task waits.
@@ -204,7 +196,7 @@ impl Local {
             id,
             record,
             behalf: Behalf::default(),
-            scopes: RefCell::default(),
+            jobs: RefCell::default(),
             awaited: RefCell::default(),
             server: RefCell::default(),
             manner: Cell::new(Manner::Judged),
@@ -273,36 +265,47 @@ impl Local {
         }
     }
 
-    /// Runs `body` on behalf of `lineage`, inside `scope`.
+    /// Runs `body` on behalf of `lineage`, inside the job `op`.
     pub(crate) fn within<R>(
         &self,
-        scope: Scope,
+        op: Op,
         lineage: Lineage,
         shared: Option<Arc<Lineage>>,
         body: impl FnOnce() -> R,
     ) -> R {
-        self.behalf.during(lineage, shared, || self.inside(scope, body))
+        self.behalf.during(lineage, shared, || self.inside(op, body))
     }
 
-    /// From now on the innermost scope is about this.
+    /// From now on the innermost job is this.
     #[inline]
-    pub(crate) fn is_in(&self, op: Op) {
-        if let Some(scope) = self.scopes.borrow_mut().last_mut() {
-            scope.op = op;
+    pub(crate) fn goes_on_to(&self, op: Op) {
+        if let Some(job) = self.jobs.borrow_mut().last_mut() {
+            *job = op;
         }
     }
 
-    /// Runs `body` inside `scope`, on whose behalf the task acts anyway.
+    /// The innermost job.
+    pub(super) fn is_in(&self) -> Option<Op> {
+        self.jobs.borrow().last().copied()
+    }
+
+    /// Whether the task is in any job.
+    #[inline]
+    pub(crate) fn is_in_job(&self) -> bool {
+        !self.jobs.borrow().is_empty()
+    }
+
+    /// Runs `body` inside the job `op`, on whose behalf the task acts anyway.
     #[inline(always)]
-    pub(crate) fn inside<R>(&self, scope: Scope, body: impl FnOnce() -> R) -> R {
+    pub(crate) fn inside<R>(&self, op: Op, body: impl FnOnce() -> R) -> R {
         /// Puts things back, on unwinding too.
         struct Restore<'a>(&'a Local);
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
-                self.0.scopes.borrow_mut().pop();
+                self.0.jobs.borrow_mut().pop();
             }
         }
-        self.scopes.borrow_mut().push(scope);
+        self.jobs.borrow_mut().push(op);
         let _restore = Restore(self);
         body()
     }
@@ -506,7 +509,7 @@ pub(crate) fn current() -> Rc<Local> {
 /// ```
 #[must_use]
 pub fn current_op() -> Option<Op> {
-    current().scopes.borrow().last().map(|scope| scope.op)
+    current().is_in()
 }
 
 fn this_thread() -> Called {
