@@ -7,6 +7,7 @@
 //! | `locks.rs` | the door and the wait-for graph, on locks: several closers, stale edges, leaving during a look |
 //! | `kinds.rs` | waits of different kinds that wait for each other |
 //! | `owner.rs` | the mailbox, replies and shutdown |
+//! | `hatch.rs` | an owner that looks before it parks |
 //! | `closing.rs` | room, idleness, and the end of an owner |
 //! | `leaving.rs` | a caller that leaves, a run that is cancelled |
 //! | `session.rs` | a run on the owner under every policy, a run off the owner, settlement |
@@ -18,6 +19,7 @@
 #![cfg(loom)]
 
 mod closing;
+mod hatch;
 mod kinds;
 mod leaving;
 mod locks;

@@ -64,6 +64,7 @@ pub(crate) fn check(property: &str, search: Search, model: impl Fn() + Send + Sy
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         builder.check(move || {
             counted.fetch_add(1, Ordering::Relaxed);
+            impasse::checking::let_owners_look(false);
             model();
             impasse::checking::join_detached();
         });

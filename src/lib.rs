@@ -72,6 +72,11 @@ pub mod checking {
     pub fn join_detached() {
         crate::platform::join_detached();
     }
+
+    /// Has the owners of the models on this thread look before they park, or not.
+    pub fn let_owners_look(look: bool) {
+        crate::platform::let_owners_look(look);
+    }
 }
 
 /// The README's program is compiled and run with the documentation's.

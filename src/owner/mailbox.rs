@@ -11,10 +11,11 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use super::backlog::Backlog;
 use super::error::Panicked;
+use super::hatch::{Hatch, News, Shut};
 use super::job::{Job, Kept};
 use super::ticket::{Mine, Ticket};
 use super::trace::QueuedAt;
@@ -33,6 +34,7 @@ pub(super) struct Mailbox<T> {
     /// The runs of the owner's sessions that go on. Whoever begins one puts it here before it asks whether the owner
     /// is open, and whoever closes the owner takes them after that: no run is missed by both.
     runs: Unseen<Vec<Arc<Cancel>>>,
+    hatch: Apart<Hatch<Job<T>>>,
     hints: Apart<Hints>,
     /// How many jobs the owner has taken and not begun.
     in_batch: Apart<AtomicUsize>,
@@ -53,22 +55,10 @@ impl<P> Deref for Apart<P> {
 
 /// What may be wrong and only saves time.
 struct Hints {
-    /// What is in the queue, as a [`Hint`]; 0 if nothing is.
-    has_job: AtomicU8,
     /// On which processor the last caller was.
     caller: AtomicU32,
     /// It was closed, and nothing more is to run.
     nothing_runs: AtomicBool,
-}
-
-/// What there is for an owner that looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Hint {
-    /// Jobs for which nobody waits: more of them may be coming.
-    Post = 1,
-    /// Somebody waits.
-    Call = 2,
 }
 
 /// How often an owner looks for a call before it takes posts: those that come meanwhile are taken too, and the lock
@@ -235,11 +225,8 @@ impl<T> Mailbox<T> {
             at_once: if capacity.is_some() || is_watched { 1 } else { usize::MAX },
             inner: Apart(Mutex::new(inner)),
             runs: Unseen::default(),
-            hints: Apart(Hints {
-                has_job: AtomicU8::new(0),
-                caller: AtomicU32::new(u32::MAX),
-                nothing_runs: AtomicBool::new(false),
-            }),
+            hatch: Apart(Hatch::new()),
+            hints: Apart(Hints { caller: AtomicU32::new(u32::MAX), nothing_runs: AtomicBool::new(false) }),
             in_batch: Apart::default(),
         }
     }
@@ -259,24 +246,30 @@ impl<T> Mailbox<T> {
     pub(super) fn post(&self, op: Op, job: impl FnOnce() -> Job<T>) -> Result<(), Refused> {
         let kind = if self.capacity.is_some() { Kind::TryPost } else { Kind::Post };
         self.object.step(op, kind);
-        self.put(job, self.capacity, Hint::Post)
+        self.put(job, self.capacity, News::Posts)
     }
 
     /// Queues a job whose step has been taken, and whose sender waits for it: there is always room for one more of
     /// those.
     pub(super) fn push(&self, job: Job<T>) -> Result<(), Refused> {
-        self.put(|| job, None, Hint::Call)
+        if !platform::owners_look() {
+            return self.put(|| job, None, News::Calls);
+        }
+        match self.hatch.hand_over(job.queued(Stamp::here(), QueuedAt::now())) {
+            Ok(()) => Ok(()),
+            Err(job) => self.put(|| job, None, News::Calls),
+        }
     }
 
     /// Queues a post whose step has been taken, if there is room: otherwise `job` is not called.
     pub(super) fn push_if_room(&self, job: impl FnOnce() -> Job<T>) -> Result<(), Refused> {
-        self.put(job, self.capacity, Hint::Post)
+        self.put(job, self.capacity, News::Posts)
     }
 
     /// Queues what `job` makes. It is made in its place in the queue: on its way there it would be copied again and
     /// again, and a processor that reads in one piece what was just written in several has to wait.
     #[inline(always)]
-    fn put(&self, job: impl FnOnce() -> Job<T>, capacity: Option<usize>, hint: Hint) -> Result<(), Refused> {
+    fn put(&self, job: impl FnOnce() -> Job<T>, capacity: Option<usize>, news: News) -> Result<(), Refused> {
         let (stamp, queued_at) = (Stamp::here(), QueuedAt::now());
         let mut inner = self.inner.lock();
         if inner.open != Open::Yes && !seeded(Bug::AcceptAfterClose) {
@@ -290,18 +283,21 @@ impl<T> Mailbox<T> {
             drop(job);
             return Err(Refused::Full);
         }
-        let wake = self.append(&mut inner, || job().queued(stamp, queued_at));
+        let wake = self.append(&mut inner, || job().queued(stamp, queued_at), news);
         drop(inner);
-        self.tell(wake, hint);
+        self.wake_if(wake);
         Ok(())
     }
 
     /// Puts a job into the queue; says whether the owner must be woken.
     #[inline(always)]
-    fn append(&self, inner: &mut Inner<T>, job: impl FnOnce() -> Job<T>) -> bool {
+    fn append(&self, inner: &mut Inner<T>, job: impl FnOnce() -> Job<T>, news: News) -> bool {
         inner.queue.push(job);
         inner.queued += 1;
         inner.idle = inner.idle && seeded(Bug::StaysIdle);
+        if platform::owners_look() {
+            self.hatch.tell(news);
+        }
         inner.take_parked()
     }
 
@@ -325,9 +321,9 @@ impl<T> Mailbox<T> {
             kept.ticket().accept();
             Queued::Yes
         };
-        let wake = self.append(&mut inner, || job);
+        let wake = self.append(&mut inner, || job, News::Calls);
         drop(inner);
-        self.tell(wake, Hint::Call);
+        self.wake_if(wake);
         Ok(queued)
     }
 
@@ -373,11 +369,11 @@ impl<T> Mailbox<T> {
             return job;
         }
         let wake = match job {
-            Some(job) => self.append(&mut inner, || job),
+            Some(job) => self.append(&mut inner, || job, News::Posts),
             None => inner.may_end() && inner.take_parked(),
         };
         drop(inner);
-        self.tell(wake, Hint::Post);
+        self.wake_if(wake);
         None
     }
 
@@ -416,12 +412,18 @@ impl<T> Mailbox<T> {
         if self.inner.lock().open == Open::Yes {
             self.object.step(Op::unasked("close"), Kind::Close);
         }
-        self.close_to(Open::No)
+        let mut refused = self.close_to(Open::No);
+        if let Some(job) = self.handed() {
+            refused.push(|| job);
+        }
+        refused
     }
 
     fn close_to(&self, open: Open) -> Backlog<Job<T>> {
         let mut inner = self.inner.lock();
         inner.open = inner.open.max(open);
+        // What was handed over before is the owner's.
+        let _ = if seeded(Bug::CloseAjar) { Shut::Empty } else { self.shut() };
         inner.ended = inner.ended.and_here();
         let mut refused = Backlog::default();
         let mut room = VecDeque::new();
@@ -452,7 +454,8 @@ impl<T> Mailbox<T> {
         self.object.observe();
         self.object.step(Op::unasked("len"), Kind::Len);
         let inner = self.inner.lock();
-        (inner.queued - inner.taken) as usize + self.in_batch.load(Ordering::Relaxed)
+        let handed = platform::owners_look() && self.hatch.is_handed();
+        (inner.queued - inner.taken) as usize + self.in_batch.load(Ordering::Relaxed) + usize::from(handed)
     }
 
     /// The operations of the jobs that are queued, the first of them, for somebody who watches.
@@ -519,11 +522,15 @@ impl<T> Mailbox<T> {
     pub(super) fn next(&self, batch: &Batch<T>, looks: bool) -> Next<T> {
         self.object.step(Op::unasked("next job"), Kind::Take);
         let mut batch = batch.0.borrow_mut();
-        if self.hints.nothing_runs.load(Ordering::Relaxed) && !batch.is_empty() {
-            self.in_batch.store(0, Ordering::Relaxed);
-            return Next::Refuse(std::mem::take(&mut batch));
-        }
         loop {
+            if let Some(job) = self.handed() {
+                batch.push(|| job);
+                self.in_batch.store(1, Ordering::Relaxed);
+            }
+            if self.hints.nothing_runs.load(Ordering::Relaxed) && !batch.is_empty() {
+                self.in_batch.store(0, Ordering::Relaxed);
+                return Next::Refuse(std::mem::take(&mut batch));
+            }
             while let Some(job) = batch.pop() {
                 self.in_batch.store(self.in_batch.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
                 if job.begin() == Mine::Yes {
@@ -531,6 +538,9 @@ impl<T> Mailbox<T> {
                 }
             }
             let mut inner = self.inner.lock();
+            if self.shut() == Shut::Handed {
+                continue;
+            }
             if let Some(room) = self.take(&mut inner, &mut batch) {
                 drop(inner);
                 room.into_iter().for_each(|waiting| waiting.set(()));
@@ -540,8 +550,8 @@ impl<T> Mailbox<T> {
                 inner.ended.witness();
                 return Next::End;
             }
-            if looks {
-                self.may_be_empty(&inner);
+            if looks && self.hatch.open() {
+                inner.idle = false;
                 return Next::Look;
             }
             inner.parked = true;
@@ -582,15 +592,18 @@ impl<T> Mailbox<T> {
         let count = if self.at_once == 1 { 1 } else { inner.queued - inner.taken };
         inner.taken += count;
         self.in_batch.store(count as usize, Ordering::Relaxed);
-        self.may_be_empty(inner);
         Some(inner.have_room(self.capacity))
     }
 
-    /// A job has been taken. An owner that looks would look for ever where nothing is left.
-    fn may_be_empty(&self, inner: &Inner<T>) {
-        if platform::CAN_SPIN && inner.queue.is_empty() {
-            self.hints.has_job.store(0, Ordering::Relaxed);
-        }
+    /// What an owner that looked was handed; nothing where it never looks.
+    #[inline(always)]
+    fn handed(&self) -> Option<Job<T>> {
+        if platform::owners_look() { self.hatch.take() } else { None }
+    }
+
+    /// For whoever has the lock.
+    fn shut(&self) -> Shut {
+        if platform::owners_look() { self.hatch.shut() } else { Shut::Empty }
     }
 
     /// Whether there is a job that carries one of the awaited activations or is needed, or one that is to be
@@ -632,7 +645,6 @@ impl<T> Mailbox<T> {
             } else {
                 let job = inner.queue.remove(first - taken)?;
                 let room = inner.is_taken(&job, self.capacity);
-                self.may_be_empty(&inner);
                 (job, room)
             };
             drop((inner, batch));
@@ -659,31 +671,21 @@ impl<T> Mailbox<T> {
         true
     }
 
-    /// Tells the owner of a job that was queued. An owner that looks is told when the lock is free again, or it would
-    /// stand at it.
-    #[inline(always)]
-    fn tell(&self, wake: bool, hint: Hint) {
-        if platform::CAN_SPIN && self.hints.has_job.load(Ordering::Relaxed) < hint as u8 {
-            self.hints.has_job.store(hint as u8, Ordering::Release);
-        }
-        self.wake_if(wake);
-    }
-
     fn wake_if(&self, wake: bool) {
         if wake {
             self.owner.unpark();
         }
     }
 
-    /// Whether there may be a job, for an owner that looks for a while.
+    /// Whether an owner that looks should see what there is.
     pub(super) fn may_have_job(&self) -> bool {
-        self.hints.has_job.load(Ordering::Acquire) != 0
+        self.hatch.has_news()
     }
 
     /// Lets more posts come, unless somebody waits.
     pub(super) fn gather(&self) {
         for _ in 0..GATHER {
-            if self.hints.has_job.load(Ordering::Acquire) == Hint::Call as u8 {
+            if !self.hatch.has_posts() {
                 return;
             }
             std::hint::spin_loop();

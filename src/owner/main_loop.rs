@@ -91,7 +91,7 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
     me.manner.set(shared.policy.manner());
     me.seen_here();
     *me.server.borrow_mut() = Some(runner.clone());
-    let can_look = platform::CAN_SPIN && !wait::is_explored();
+    let can_look = platform::owners_look() && !wait::is_explored();
     let mut looks = can_look;
     // The scope of the jobs that are in the middle of no other, one after the other.
     me.inside(Op::unasked(""), || {

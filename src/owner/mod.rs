@@ -11,6 +11,7 @@
 //! | `job.rs` | a closure on its way to the owner |
 //! | `backlog.rs` | a queue in blocks |
 //! | `mailbox.rs` | the queue, and when the owner sleeps |
+//! | `hatch.rs` | where an owner that looks for jobs is told of them, or handed one |
 //! | `shared.rs` | what an owner and its handles share |
 //! | `main_loop.rs` | the loop itself, and serving while it waits |
 //! | `panics.rs`, `resilience.rs` | a job that panics, and what the owner does then |
@@ -24,6 +25,7 @@ mod backlog;
 mod capture;
 mod error;
 mod handle;
+mod hatch;
 mod job;
 mod lifecycle;
 mod mailbox;

@@ -97,6 +97,21 @@ impl Parker {
 /// A model gains nothing by looking twice.
 pub(crate) const CAN_SPIN: bool = false;
 
+/// Whether owners look before they park, in this model: they open their hatch and shut it again. Elsewhere it would
+/// multiply the executions.
+pub(crate) fn owners_look() -> bool {
+    OWNERS_LOOK.get()
+}
+
+/// Has the owners of the models on this thread look, or not.
+pub(crate) fn let_owners_look(look: bool) {
+    OWNERS_LOOK.set(look);
+}
+
+std::thread_local! {
+    static OWNERS_LOOK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 pub(crate) fn processor() -> Option<u32> {
     None
 }

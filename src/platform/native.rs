@@ -79,6 +79,12 @@ impl Parker {
 /// Whether looking again and again can be worth it.
 pub(crate) const CAN_SPIN: bool = true;
 
+/// Whether an owner looks for a while before it parks.
+#[inline(always)]
+pub(crate) const fn owners_look() -> bool {
+    CAN_SPIN
+}
+
 /// The processor that runs the calling thread, where the system tells.
 #[inline]
 pub(crate) fn processor() -> Option<u32> {

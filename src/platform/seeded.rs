@@ -33,6 +33,14 @@ pub(crate) enum Bug {
     CancelWakesNobody,
     /// A run that was cancelled settles with its answer all the same.
     AnswerAfterCancel,
+    /// An owner that parks does not mind that a job is on its way through the hatch.
+    NeverRevoke,
+    /// A job is said to be in the hatch by a relaxed store.
+    RelaxedHandOver,
+    /// An owner that looks is not told of what is queued.
+    TellNobody,
+    /// The hatch stays open when the mailbox is closed.
+    CloseAjar,
     /// The owner is not woken by what comes while it parks.
     ForgetParked,
     /// Whoever leaves a call takes its job back although the owner has begun it.
@@ -54,7 +62,7 @@ pub(crate) enum Bug {
 impl Bug {
     /// What the twin's environment calls it.
     #[allow(dead_code, reason = "read under loom only")]
-    pub(crate) const ALL: [(&'static str, Bug); 21] = [
+    pub(crate) const ALL: [(&'static str, Bug); 25] = [
         ("no-fence", Bug::NoFence),
         ("relaxed-publish", Bug::RelaxedPublish),
         ("forward-only", Bug::ForwardOnly),
@@ -68,6 +76,10 @@ impl Bug {
         ("post-waits", Bug::PostWaits),
         ("cancel-wakes-nobody", Bug::CancelWakesNobody),
         ("answer-after-cancel", Bug::AnswerAfterCancel),
+        ("never-revoke", Bug::NeverRevoke),
+        ("relaxed-hand-over", Bug::RelaxedHandOver),
+        ("tell-nobody", Bug::TellNobody),
+        ("close-ajar", Bug::CloseAjar),
         ("forget-parked", Bug::ForgetParked),
         ("leave-with-job", Bug::LeaveWithJob),
         ("stays-idle", Bug::StaysIdle),
