@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
+use std::sync::atomic::AtomicBool;
 
 use crate::platform::atomic::{AtomicU8, Ordering};
 use crate::platform::{Bug, UnsafeCell, seeded};
@@ -14,23 +15,30 @@ use crate::platform::{Bug, UnsafeCell, seeded};
 /// Whether an owner looks, and what it finds.
 ///
 /// ```text
-///           open              hand over                done
-///   SHUT ----------> OPEN ----------------> FILLING ----------> HANDED
-///    ^                | \                      |                   |
-///    |<---- shut -----'  `-- tell --> POSTS    | shut              | take
-///    |                                CALLS    v                   v
-///    |<---- shut -----------------------'   REVOKED               SHUT
-///    |<---- the caller takes its job back -----'
+///            .----------------------- done ------------------------.
+///            v                                                     |
+///   SHUT -> OPEN ----- hand over ----> FILLING ----- filled ---> HANDED
+///        open | \                         |                        |
+///             |  `-- tell --> NEWS        | tell, shut             | tell, shut
+///             |                           v                        v
+///             `----- shut ---> SHUT    REVOKED -> SHUT         FOLLOWED -- done --> NEWS
 /// ```
 ///
-/// `open`, `tell` and `shut` are called by whoever has the lock of the mailbox, and `open` while the queue is empty. So
-/// no job that was queued before is overtaken; the owner takes what was handed over first, and shuts before it takes
-/// anything from the queue. While it runs a job the hatch is shut.
+/// NEWS is POSTS, or CALLS once a call is among them. Nothing comes through the hatch then, and POSTS stays until the
+/// owner finds nothing and opens again: as long as posts come, nobody writes here.
 ///
-/// The place is the caller's while FILLING and REVOKED, and the owner's while HANDED: nobody else leaves those states.
+/// `open`, `tell` and `shut` are called by whoever has the lock of the mailbox, `open` by the owner while the queue is
+/// empty, `tell` whenever something was queued. So while it is OPEN, FILLING or HANDED the queue is empty, or somebody
+/// is about to tell: what is handed over overtakes nothing, and an owner that has run it may open again without a look
+/// at the queue. While the owner runs a job the hatch is not open.
+///
+/// The place is the caller's while FILLING and REVOKED, and the owner's while HANDED and FOLLOWED: nobody else leaves
+/// those states but by what is shown.
 #[repr(C)]
 pub(super) struct Hatch<J> {
     state: AtomicU8,
+    /// The owner has taken what was handed over.
+    taken: AtomicBool,
     place: UnsafeCell<MaybeUninit<J>>,
 }
 
@@ -39,8 +47,9 @@ const OPEN: u8 = 1;
 const FILLING: u8 = 2;
 const REVOKED: u8 = 3;
 const HANDED: u8 = 4;
-const POSTS: u8 = 5;
-const CALLS: u8 = 6;
+const FOLLOWED: u8 = 5;
+const POSTS: u8 = 6;
+const CALLS: u8 = 7;
 
 // SAFETY: a job goes from one task to another and is never shared, ordered by the state.
 unsafe impl<J: Send> Sync for Hatch<J> {}
@@ -55,26 +64,24 @@ pub(super) enum News {
     Calls = CALLS,
 }
 
-/// What comes of the wish to shut it.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub(super) enum Shut {
-    /// Nothing comes through it any more.
-    Empty,
-    /// Nor here, but there is a job in it that the owner has not taken.
-    Handed,
-}
-
 impl<J> Hatch<J> {
     pub(super) fn new() -> Self {
-        Self { state: AtomicU8::new(SHUT), place: UnsafeCell::new(MaybeUninit::uninit()) }
+        Self {
+            state: AtomicU8::new(SHUT),
+            taken: AtomicBool::new(false),
+            place: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    fn become_from(&self, now: u8, next: u8) -> Result<u8, u8> {
+        self.state.compare_exchange(now, next, Ordering::AcqRel, Ordering::Relaxed)
     }
 
     /// The owner, which has the lock and an empty queue, begins to look. `false` while somebody is still about to take
     /// back a job.
     #[must_use]
     pub(super) fn open(&self) -> bool {
-        self.become_from(SHUT, OPEN).is_ok()
+        [SHUT, POSTS].into_iter().any(|now| self.become_from(now, OPEN).is_ok())
     }
 
     /// Whoever has the lock has queued something: an owner that looks is told.
@@ -83,35 +90,33 @@ impl<J> Hatch<J> {
         loop {
             let now = self.state.load(Ordering::Relaxed);
             let told = match now {
-                OPEN if !seeded(Bug::TellNobody) => news as u8,
+                OPEN => news as u8,
                 POSTS if news == News::Calls => CALLS,
+                FILLING => REVOKED,
+                HANDED => FOLLOWED,
                 _ => return,
             };
-            if self.become_from(now, told).is_ok() {
+            if seeded(Bug::TellNobody) || self.become_from(now, told).is_ok() {
                 return;
             }
         }
     }
 
-    /// Whoever has the lock sees to it that nothing comes through any more.
-    pub(super) fn shut(&self) -> Shut {
+    /// Whoever has the lock sees to it that nothing comes through any more. What was handed over is the owner's.
+    pub(super) fn shut(&self) {
         loop {
             let now = self.state.load(Ordering::Relaxed);
             let shut = match now {
-                HANDED => return Shut::Handed,
-                SHUT | REVOKED => return Shut::Empty,
-                FILLING if seeded(Bug::NeverRevoke) => return Shut::Empty,
+                SHUT | REVOKED | FOLLOWED | POSTS => return,
+                FILLING if seeded(Bug::NeverRevoke) => return,
                 FILLING => REVOKED,
+                HANDED => FOLLOWED,
                 _ => SHUT,
             };
             if self.become_from(now, shut).is_ok() {
-                return Shut::Empty;
+                return;
             }
         }
-    }
-
-    fn become_from(&self, now: u8, next: u8) -> Result<u8, u8> {
-        self.state.compare_exchange(now, next, Ordering::AcqRel, Ordering::Relaxed)
     }
 
     /// Hands a job to an owner that looks.
@@ -137,22 +142,39 @@ impl<J> Hatch<J> {
         Err(job)
     }
 
-    /// What was handed over. For the owner alone, or whoever has outlived it.
+    /// What was handed over. For the owner alone, or whoever has outlived it; until [`done`](Self::done) there is no
+    /// more.
     #[inline]
     pub(super) fn take(&self) -> Option<J> {
-        if !self.is_handed() {
+        if !self.is_full() {
             return None;
         }
-        // SAFETY: the place is the owner's while HANDED, and was filled before.
-        let job = self.place.with_mut(|place| unsafe { (*place).assume_init_read() });
-        self.state.store(SHUT, Ordering::Release);
-        Some(job)
+        self.taken.store(true, Ordering::Relaxed);
+        // SAFETY: the place is the owner's while HANDED and FOLLOWED, and was filled before; it is read once.
+        Some(self.place.with_mut(|place| unsafe { (*place).assume_init_read() }))
     }
 
-    /// Whether there is a job in it.
+    /// The owner has run what it took, if it has taken anything, and `looks` again or not. Says whether it looks and
+    /// nothing has been queued meanwhile: then it is open.
+    #[must_use]
     #[inline]
-    pub(super) fn is_handed(&self) -> bool {
-        self.state.load(Ordering::Acquire) == HANDED
+    pub(super) fn done(&self, looks: bool) -> bool {
+        if !self.taken.load(Ordering::Relaxed) {
+            return false;
+        }
+        let alone = self.become_from(HANDED, if looks { OPEN } else { SHUT }).is_ok();
+        if !alone {
+            // FOLLOWED: somebody has queued something, or shut it.
+            self.state.store(POSTS, Ordering::Release);
+        }
+        self.taken.store(false, Ordering::Relaxed);
+        alone && looks
+    }
+
+    /// Whether there is a job in it that the owner has not taken.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self.state.load(Ordering::Acquire), HANDED | FOLLOWED) && !self.taken.load(Ordering::Relaxed)
     }
 
     /// Whether the owner that looks should stop and see what there is.

@@ -7,7 +7,7 @@
 //! The owner takes all jobs at once into a batch of its own, and then needs the lock no more until that is done.
 //! Where it can be told how many jobs are queued (the queue is bounded, or watched) it takes them one by one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use super::backlog::Backlog;
 use super::error::Panicked;
-use super::hatch::{Hatch, News, Shut};
+use super::hatch::{Hatch, News};
 use super::job::{Job, Kept};
 use super::ticket::{Mine, Ticket};
 use super::trace::QueuedAt;
@@ -61,9 +61,8 @@ struct Hints {
     nothing_runs: AtomicBool,
 }
 
-/// How often an owner looks for a call before it takes posts: those that come meanwhile are taken too, and the lock
-/// goes to and fro less often. A tenth of a microsecond or two.
-const GATHER: u32 = 8;
+/// A batch that was taken too early: it did not make up for the way of the lock to and fro.
+const SMALL_BATCH: u64 = 64;
 
 /// What becomes of a closed mailbox' jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,11 +153,15 @@ impl<T> WaitsForRoom<T> {
 }
 
 /// The jobs that the owner has taken from the queue and not begun. Only the owner's own thread has it.
-pub(super) struct Batch<T>(RefCell<Backlog<Job<T>>>);
+pub(super) struct Batch<T> {
+    jobs: RefCell<Backlog<Job<T>>>,
+    /// How many there were when they were taken.
+    taken: Cell<u64>,
+}
 
 impl<T> Default for Batch<T> {
     fn default() -> Self {
-        Self(RefCell::default())
+        Self { jobs: RefCell::default(), taken: Cell::new(0) }
     }
 }
 
@@ -423,7 +426,9 @@ impl<T> Mailbox<T> {
         let mut inner = self.inner.lock();
         inner.open = inner.open.max(open);
         // What was handed over before is the owner's.
-        let _ = if seeded(Bug::CloseAjar) { Shut::Empty } else { self.shut() };
+        if !seeded(Bug::CloseAjar) {
+            self.shut();
+        }
         inner.ended = inner.ended.and_here();
         let mut refused = Backlog::default();
         let mut room = VecDeque::new();
@@ -454,7 +459,7 @@ impl<T> Mailbox<T> {
         self.object.observe();
         self.object.step(Op::unasked("len"), Kind::Len);
         let inner = self.inner.lock();
-        let handed = platform::owners_look() && self.hatch.is_handed();
+        let handed = self.has_been_handed();
         (inner.queued - inner.taken) as usize + self.in_batch.load(Ordering::Relaxed) + usize::from(handed)
     }
 
@@ -521,13 +526,19 @@ impl<T> Mailbox<T> {
     /// The owner's next job. Without one it parks, or `looks` again for a while before it asks anew.
     pub(super) fn next(&self, batch: &Batch<T>, looks: bool) -> Next<T> {
         self.object.step(Op::unasked("next job"), Kind::Take);
-        let mut batch = batch.0.borrow_mut();
+        let (mut batch, taken) = (batch.jobs.borrow_mut(), &batch.taken);
         loop {
-            if let Some(job) = self.handed() {
-                batch.push(|| job);
-                self.in_batch.store(1, Ordering::Relaxed);
+            if platform::owners_look() && self.hatch.done(looks) {
+                return Next::Look;
             }
-            if self.hints.nothing_runs.load(Ordering::Relaxed) && !batch.is_empty() {
+            let nothing_runs = self.hints.nothing_runs.load(Ordering::Relaxed);
+            match self.handed() {
+                Some(job) if nothing_runs => batch.push(|| job),
+                Some(job) if job.begin() == Mine::Yes => return Next::Run(job),
+                Some(_) => continue,
+                None => {}
+            }
+            if nothing_runs && !batch.is_empty() {
                 self.in_batch.store(0, Ordering::Relaxed);
                 return Next::Refuse(std::mem::take(&mut batch));
             }
@@ -537,11 +548,15 @@ impl<T> Mailbox<T> {
                     return Next::Run(job);
                 }
             }
+            self.gather(taken.get());
             let mut inner = self.inner.lock();
-            if self.shut() == Shut::Handed {
+            self.shut();
+            if self.has_been_handed() {
                 continue;
             }
+            let before = inner.taken;
             if let Some(room) = self.take(&mut inner, &mut batch) {
+                taken.set(inner.taken - before);
                 drop(inner);
                 room.into_iter().for_each(|waiting| waiting.set(()));
                 continue;
@@ -601,16 +616,22 @@ impl<T> Mailbox<T> {
         if platform::owners_look() { self.hatch.take() } else { None }
     }
 
-    /// For whoever has the lock.
-    fn shut(&self) -> Shut {
-        if platform::owners_look() { self.hatch.shut() } else { Shut::Empty }
+    fn has_been_handed(&self) -> bool {
+        platform::owners_look() && self.hatch.is_full()
+    }
+
+    /// For whoever has the lock: nothing is handed over from now on.
+    fn shut(&self) {
+        if platform::owners_look() {
+            self.hatch.shut();
+        }
     }
 
     /// Whether there is a job that carries one of the awaited activations or is needed, or one that is to be
     /// refused. If not, the owner is woken by the next job, whichever that is.
     pub(super) fn has_one_of(&self, batch: &Batch<T>, awaited: &[Activation]) -> bool {
         let mut inner = self.inner.lock();
-        let batch = batch.0.borrow();
+        let batch = batch.jobs.borrow();
         let found = match inner.open {
             Open::No => !batch.is_empty(),
             _ => {
@@ -632,7 +653,7 @@ impl<T> Mailbox<T> {
         self.object.step(Op::unasked("next job"), Kind::Take);
         loop {
             let mut inner = self.inner.lock();
-            let mut batch = batch.0.borrow_mut();
+            let mut batch = batch.jobs.borrow_mut();
             if inner.open == Open::No {
                 self.in_batch.store(0, Ordering::Relaxed);
                 return Some(Next::Refuse(std::mem::take(&mut batch)));
@@ -682,9 +703,17 @@ impl<T> Mailbox<T> {
         self.hatch.has_news()
     }
 
-    /// Lets more posts come, unless somebody waits.
-    pub(super) fn gather(&self) {
-        for _ in 0..GATHER {
+    /// Lets more posts come, unless somebody waits: those that come meanwhile are taken too, and the lock goes to and
+    /// fro less often. The longer, the more of them there were the last time; less than a microsecond.
+    #[inline]
+    fn gather(&self, last: u64) {
+        let looks = match last {
+            _ if !platform::CAN_SPIN || self.at_once == 1 => 0,
+            0..2 => 8,
+            2..SMALL_BATCH => 32,
+            _ => 0,
+        };
+        for _ in 0..looks {
             if !self.hatch.has_posts() {
                 return;
             }

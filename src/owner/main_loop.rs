@@ -104,9 +104,6 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
                 Next::Refuse(jobs) => shared.refuse(jobs),
                 Next::Look => {
                     looks = me.patience.pays(|| shared.mailbox.caller(), || shared.mailbox.may_have_job());
-                    if looks {
-                        shared.mailbox.gather();
-                    }
                 }
                 Next::Park => {
                     // An execution of an explorer that comes to its end ends this too. And there a token that was left
