@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::asynchronous::Answer;
 use super::capture::Capture;
 use super::error::{CallError, Closed, Panicked, PostError, Unrun};
-use super::job::{Call, Errand, Job, Kept};
+use super::job::{Call, Errand, Job, Kept, Sent};
 use super::mailbox::{Queued, Refused, Room};
 use super::main_loop::Runner;
 use super::policy::WaitOnOwner;
@@ -94,10 +94,10 @@ impl<T: 'static> Handle<T> {
         let arrival = Arrival::As(self.0.mailbox.arrival());
         let timed = timeout.is_some();
         let request = Request { awaits: Some(activation), arrival, timed, ..Request::new(&waited, op) };
-        wait::door(request, |inside| {
+        wait::door_of(&me, request, |inside| {
             platform::processor().into_iter().for_each(|here| self.0.mailbox.called_from(here));
-            let job = Job::kept(op, me.id, reply.0.clone());
-            self.0.mailbox.push(job).map_err(|_| self.0.closed())?;
+            let sent = Sent::new(op, me.id, reply.0.clone());
+            self.0.mailbox.push(sent).map_err(|_| self.0.closed())?;
             let answer = match timeout {
                 None => inside.until(&reply).map(Some),
                 Some(timeout) => inside.until_timeout(&reply, self.0.mailbox.object(), Some(timeout)),
@@ -156,7 +156,7 @@ impl<T: 'static> Handle<T> {
         self.0.mailbox.object().observe();
         self.0.mailbox.object().step(op, Kind::Post);
         // A job that is refused is dropped, and tells its caller.
-        let _ = self.0.mailbox.push(Job::kept(op, me.id, call.clone()));
+        let _ = self.0.mailbox.push(Sent::new(op, me.id, call.clone()));
         Answer::new(call, self.0.mailbox.object(), self.0.closed())
     }
 
@@ -286,7 +286,7 @@ impl<T: 'static> Handle<T> {
         let manner = (me.id == self.0.task).then_some(Manner::Judged);
         let request = Request { manner, arrival: Arrival::Made, ..Request::new(&waited, op) };
         wait::door(request, |inside| {
-            let queued = self.0.mailbox.push_or_wait(Job::kept(op, me.id, kept.clone()), &kept);
+            let queued = self.0.mailbox.push_or_wait(Job::kept(Sent::new(op, me.id, kept.clone())), &kept);
             match queued.map_err(|refused| self.0.refusal(&refused))? {
                 Queued::Yes => Ok(()),
                 Queued::Waiting(room) => self.wait_for_room(inside, &room, &kept),

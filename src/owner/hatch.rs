@@ -32,6 +32,8 @@ use crate::platform::{Bug, UnsafeCell, seeded};
 /// is about to tell: what is handed over overtakes nothing, and an owner that has run it may open again without a look
 /// at the queue. While the owner runs a job the hatch is not open.
 ///
+/// It is empty when it is dropped: the owner, or whoever has outlived it, shuts it and takes what is in it.
+///
 /// The place is the caller's while FILLING and REVOKED, and the owner's while HANDED and FOLLOWED: nobody else leaves
 /// those states but by what is shown.
 #[repr(C)]
@@ -187,11 +189,5 @@ impl<J> Hatch<J> {
     #[inline]
     pub(super) fn has_posts(&self) -> bool {
         self.state.load(Ordering::Relaxed) == POSTS
-    }
-}
-
-impl<J> Drop for Hatch<J> {
-    fn drop(&mut self) {
-        drop(self.take());
     }
 }

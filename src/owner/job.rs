@@ -9,7 +9,7 @@ use super::capture::Capture;
 use super::panics::{Backtrace, Outcome, caught};
 use super::ticket::{Mine, Ticket};
 use super::trace::QueuedAt;
-use crate::platform::{Bug, UnsafeCell, seeded};
+use crate::platform::{self, Bug, UnsafeCell, seeded};
 use crate::sync::{Abandoned, Slot};
 use crate::wait::{At, Lineage, Op, Stamp, TaskId};
 
@@ -39,6 +39,26 @@ enum Work<T> {
 /// The promise to run what somebody waits for. Dropped, it tells them.
 struct Promise<T>(Option<Arc<dyn Kept<T>>>);
 
+/// A job that somebody waits for, on its way to an owner that looks: small enough for one cache line.
+pub(super) struct Sent<T> {
+    op: Op,
+    sender: TaskId,
+    queued_at: QueuedAt,
+    promise: Promise<T>,
+}
+
+impl<T> Sent<T> {
+    pub(super) fn new(op: Op, sender: TaskId, kept: Arc<dyn Kept<T>>) -> Self {
+        Self { op, sender, queued_at: QueuedAt::now(), promise: Promise(Some(kept)) }
+    }
+
+    /// The owner is about to begin it.
+    #[inline]
+    pub(super) fn fetch(&self) {
+        self.promise.0.as_deref().into_iter().for_each(platform::fetch);
+    }
+}
+
 /// Who queued a job: enough of a task's number to tell it from others who queue jobs at the same time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Sender(u32);
@@ -62,8 +82,9 @@ impl<T> Job<T> {
     }
 
     /// A job that is kept where whoever waits for it keeps it too.
-    pub(super) fn kept(op: Op, sender: TaskId, kept: Arc<dyn Kept<T>>) -> Self {
-        Self::new(op, None, sender, Work::Kept(Promise(Some(kept))))
+    pub(super) fn kept(sent: Sent<T>) -> Self {
+        let Sent { op, sender, queued_at, promise } = sent;
+        Self { queued_at, ..Self::new(op, None, sender, Work::Kept(promise)) }
     }
 
     #[inline(always)]

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use super::backlog::Backlog;
 use super::error::Panicked;
 use super::hatch::{Hatch, News};
-use super::job::{Job, Kept};
+use super::job::{Job, Kept, Sent};
 use super::ticket::{Mine, Ticket};
 use super::trace::QueuedAt;
 use crate::platform::{self, Bug, Mutex, Unseen, seeded};
@@ -34,7 +34,7 @@ pub(super) struct Mailbox<T> {
     /// The runs of the owner's sessions that go on. Whoever begins one puts it here before it asks whether the owner
     /// is open, and whoever closes the owner takes them after that: no run is missed by both.
     runs: Unseen<Vec<Arc<Cancel>>>,
-    hatch: Apart<Hatch<Job<T>>>,
+    hatch: Apart<Hatch<Sent<T>>>,
     hints: Apart<Hints>,
     /// How many jobs the owner has taken and not begun.
     in_batch: Apart<AtomicUsize>,
@@ -254,14 +254,9 @@ impl<T> Mailbox<T> {
 
     /// Queues a job whose step has been taken, and whose sender waits for it: there is always room for one more of
     /// those.
-    pub(super) fn push(&self, job: Job<T>) -> Result<(), Refused> {
-        if !platform::owners_look() {
-            return self.put(|| job, None, News::Calls);
-        }
-        match self.hatch.hand_over(job.queued(Stamp::here(), QueuedAt::now())) {
-            Ok(()) => Ok(()),
-            Err(job) => self.put(|| job, None, News::Calls),
-        }
+    pub(super) fn push(&self, job: Sent<T>) -> Result<(), Refused> {
+        let handed = if platform::owners_look() { self.hatch.hand_over(job) } else { Err(job) };
+        handed.or_else(|job| self.put(|| Job::kept(job), None, News::Calls))
     }
 
     /// Queues a post whose step has been taken, if there is room: otherwise `job` is not called.
@@ -613,7 +608,8 @@ impl<T> Mailbox<T> {
     /// What an owner that looked was handed; nothing where it never looks.
     #[inline(always)]
     fn handed(&self) -> Option<Job<T>> {
-        if platform::owners_look() { self.hatch.take() } else { None }
+        let sent = if platform::owners_look() { self.hatch.take() } else { None };
+        sent.inspect(Sent::fetch).map(Job::kept)
     }
 
     fn has_been_handed(&self) -> bool {

@@ -97,6 +97,9 @@ impl Parker {
 /// A model gains nothing by looking twice.
 pub(crate) const CAN_SPIN: bool = false;
 
+/// There is nothing to gain in a model.
+pub(crate) fn fetch<V: ?Sized>(_: &V) {}
+
 /// Whether owners look before they park, in this model: they open their hatch and shut it again. Elsewhere it would
 /// multiply the executions.
 pub(crate) fn owners_look() -> bool {

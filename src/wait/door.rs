@@ -147,6 +147,19 @@ pub(crate) fn door<R, E: From<WaitError>>(
     request: Request<'_>,
     then: impl FnOnce(&Inside<'_>) -> Result<R, E>,
 ) -> Result<R, E> {
+    door_of(&task::current(), request, then)
+}
+
+/// As [`door`], of `me`, which is the calling task.
+///
+/// # Errors
+///
+/// As `door`.
+pub(crate) fn door_of<R, E: From<WaitError>>(
+    me: &Rc<Local>,
+    request: Request<'_>,
+    then: impl FnOnce(&Inside<'_>) -> Result<R, E>,
+) -> Result<R, E> {
     match request.arrival {
         Arrival::Alone => scheduler::step(request.op, None, Some(request.resource)),
         Arrival::As(access) => scheduler::step(request.op, Some(access), Some(request.resource)),
@@ -155,7 +168,6 @@ pub(crate) fn door<R, E: From<WaitError>>(
     if scheduler::is_ending() {
         return Err(WaitError::from(Cancelled::ended()).into());
     }
-    let me = task::current();
     let manner = request.manner.unwrap_or(me.manner.get());
     let serves = manner == Manner::Serving;
     let server = if serves { me.server.borrow().clone() } else { None };
@@ -173,9 +185,9 @@ pub(crate) fn door<R, E: From<WaitError>>(
         alive: UnsafeCell::new(()),
     };
     // Declared after the wait, so that on every way out the edge is gone before the record is.
-    let inside = Inside { me: &me, wait: &wait, server };
-    enter(&me, &wait)?;
-    let _activated = Activated::new(&me, request.awaits);
+    let inside = Inside { me, wait: &wait, server };
+    enter(me, &wait)?;
+    let _activated = Activated::new(me, request.awaits);
     then(&inside)
 }
 

@@ -52,7 +52,7 @@ pub use task::current_op;
 
 pub(crate) use cancel::{Cancel, Standing};
 pub(crate) use clock::now;
-pub(crate) use door::{Arrival, Awaited, Inside, Request, Terms, door};
+pub(crate) use door::{Arrival, Awaited, Inside, Request, Terms, door, door_of};
 pub(crate) use insist::{insist, never, unwound_by};
 pub(crate) use lineage::Activation;
 pub(crate) use resource::{Providers, Resource};
