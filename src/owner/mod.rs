@@ -10,7 +10,7 @@
 //! | `ticket.rs` | what the one who waits for a job and the one who runs it know of each other |
 //! | `job.rs` | a closure on its way to the owner |
 //! | `backlog.rs` | a queue in blocks |
-//! | `mailbox.rs` | the queue, and when the owner sleeps |
+//! | `mailbox/` | the queue, and when the owner sleeps |
 //! | `hatch.rs` | where an owner that looks for jobs is told of them, or handed one |
 //! | `shared.rs` | what an owner and its handles share |
 //! | `main_loop.rs` | the loop itself, and serving while it waits |

@@ -1,0 +1,175 @@
+//! Whether the owner accepts jobs, has any left, and has ended; and who is told.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Mailbox, Open, Refused};
+use crate::owner::backlog::Backlog;
+use crate::owner::error::Panicked;
+use crate::owner::hatch::News;
+use crate::owner::job::Job;
+use crate::owner::trace::QueuedAt;
+use crate::platform::{Bug, seeded};
+use crate::sync::Place;
+use crate::wait::{Access, Cancel, Kind, Op, Stamp};
+
+impl<T> Mailbox<T> {
+    /// Promises a job: the owner does not end before it came or was called off.
+    pub(in crate::owner) fn owe(&self, op: Op) -> Result<(), Refused> {
+        self.object.step(op, Kind::Owe);
+        let mut inner = self.inner.lock();
+        if inner.open != Open::Yes {
+            return Err(Refused::Closed);
+        }
+        inner.owed += 1;
+        Ok(())
+    }
+
+    /// Keeps a promise with a job, or calls it off without one. Gives the job back if nothing runs any more.
+    pub(in crate::owner) fn keep(&self, job: Option<Job<T>>) -> Option<Job<T>> {
+        self.object.step(job.as_ref().map_or(Op::unasked("called off"), Job::op), Kind::Keep);
+        let job = job.map(|job| job.queued(Stamp::here(), QueuedAt::now()));
+        let mut inner = self.inner.lock();
+        inner.owed -= 1;
+        inner.ended = inner.ended.and_here();
+        if inner.open == Open::No {
+            return job;
+        }
+        let wake = match job {
+            Some(job) => self.append(&mut inner, || job, News::Posts),
+            None => inner.may_end() && inner.take_parked(),
+        };
+        drop(inner);
+        self.wake_if(wake);
+        None
+    }
+
+    /// A run of a session of this owner begins, whose step has been taken: it is cancelled when the owner is closed.
+    pub(in crate::owner) fn enrol(&self, run: &Arc<Cancel>) -> Result<(), Refused> {
+        self.runs.lock().push(run.clone());
+        if self.inner.lock().open == Open::Yes {
+            return Ok(());
+        }
+        self.runs.lock().retain(|other| !Arc::ptr_eq(run, other));
+        Err(Refused::Closed)
+    }
+
+    /// That run has ended.
+    pub(in crate::owner) fn dismiss(&self, run: &Arc<Cancel>) {
+        self.object.step(Op::unasked("end of the run"), Kind::Owe);
+        self.runs.lock().retain(|other| !Arc::ptr_eq(run, other));
+    }
+
+    /// Accepts nothing from now on, and cancels the runs. What was accepted still runs.
+    pub(in crate::owner) fn close(&self) {
+        self.object.step(Op::unasked("close"), Kind::Close);
+        drop(self.close_to(Open::Draining));
+    }
+
+    /// Accepts nothing from now on, cancels the runs, and returns what was accepted and is still in the queue; what
+    /// the owner has taken and not begun it refuses itself.
+    pub(in crate::owner) fn close_now(&self) -> Backlog<Job<T>> {
+        self.object.observe();
+        self.object.step(Op::unasked("close"), Kind::CloseNow);
+        self.close_to(Open::No)
+    }
+
+    /// There is nobody to run anything: as [`close_now`](Self::close_now).
+    pub(in crate::owner) fn abandon(&self) -> Backlog<Job<T>> {
+        if self.inner.lock().open == Open::Yes {
+            self.object.step(Op::unasked("close"), Kind::Close);
+        }
+        let mut refused = self.close_to(Open::No);
+        if let Some(job) = self.handed() {
+            refused.push(|| job);
+        }
+        refused
+    }
+
+    fn close_to(&self, open: Open) -> Backlog<Job<T>> {
+        let mut inner = self.inner.lock();
+        inner.open = inner.open.max(open);
+        // What was handed over before is the owner's.
+        if !seeded(Bug::CloseAjar) {
+            self.shut();
+        }
+        inner.ended = inner.ended.and_here();
+        let mut refused = Backlog::default();
+        let mut room = VecDeque::new();
+        if open == Open::No {
+            self.hints.nothing_runs.store(true, Ordering::Relaxed);
+            std::mem::swap(&mut inner.queue, &mut refused);
+            inner.taken = inner.queued;
+            std::mem::swap(&mut inner.room, &mut room);
+        }
+        // One that is still owed a job is woken by that.
+        let wake = inner.may_end() && inner.take_parked();
+        drop(inner);
+        self.wake_if(wake);
+        // Outside of the lock: all of this wakes others.
+        drop(room);
+        let runs = std::mem::take(&mut *self.runs.lock());
+        runs.iter().for_each(|run| run.close());
+        refused
+    }
+
+    pub(in crate::owner) fn is_closed(&self) -> bool {
+        self.object.step(Op::unasked("is closed?"), Kind::IsClosed);
+        self.inner.lock().open != Open::Yes
+    }
+
+    /// Waits in line until the owner is idle; none if it is.
+    pub(in crate::owner) fn join_idle(&self) -> Option<Place<()>> {
+        let mut inner = self.inner.lock();
+        let idle = inner.idle || inner.end.is_some();
+        (!idle).then(|| inner.until_idle.join(Some(self.owner)))
+    }
+
+    /// Whether the owner is in no job, and there is none.
+    pub(in crate::owner) fn is_idle(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.idle || inner.end.is_some()
+    }
+
+    /// What touches the mailbox in order to wait until the owner is idle.
+    pub(in crate::owner) fn idle_arrival(&self) -> Access {
+        self.object.observe();
+        self.object.access(Kind::Idle)
+    }
+
+    /// Waits in line for the end of the owner; or how it ended.
+    pub(in crate::owner) fn join_end(&self) -> Result<Place<()>, Result<(), Panicked>> {
+        let mut inner = self.inner.lock();
+        match &inner.end {
+            Some(end) => Err(end.clone()),
+            None => Ok(inner.until_end.join(Some(self.owner))),
+        }
+    }
+
+    /// Leaves either line.
+    pub(in crate::owner) fn leave(&self, idle: Option<&Place<()>>, end: Option<&Place<()>>) {
+        let mut inner = self.inner.lock();
+        // Whoever is not in line any more is being told, and does not listen.
+        let left = (
+            idle.and_then(|place| inner.until_idle.leave(place)),
+            end.and_then(|place| inner.until_end.leave(place)),
+        );
+        drop(inner);
+        drop(left);
+    }
+
+    /// The owner has ended, and dropped its state.
+    pub(in crate::owner) fn end(&self, how: Result<(), Panicked>) {
+        let mut inner = self.inner.lock();
+        inner.end = Some(how);
+        let told = std::mem::take(&mut inner.until_end).chain(std::mem::take(&mut inner.until_idle));
+        drop(inner);
+        told.take(if seeded(Bug::EndToldOnce) { 1 } else { usize::MAX }).for_each(|waiting| waiting.set(()));
+    }
+
+    /// How the owner ended, if it has.
+    pub(in crate::owner) fn how_it_ended(&self) -> Option<Result<(), Panicked>> {
+        self.inner.lock().end.clone()
+    }
+}

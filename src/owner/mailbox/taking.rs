@@ -1,0 +1,242 @@
+//! What the owner itself does with its mailbox: it takes jobs, looks for more, parks.
+//!
+//! It takes all jobs at once into a batch of its own, and then needs the lock no more until that is done. Where it can
+//! be told how many jobs are queued (the queue is bounded, or watched) it takes them one by one.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::Ordering;
+
+use super::{Inner, Mailbox, Open};
+use crate::owner::backlog::Backlog;
+use crate::owner::job::{Job, Sent};
+use crate::owner::ticket::Mine;
+use crate::platform;
+use crate::sync::Setter;
+use crate::wait::{Activation, Kind, Op};
+
+/// A batch that was taken too early: it did not make up for the way of the lock to and fro.
+const SMALL_BATCH: u64 = 64;
+
+/// The jobs that the owner has taken from the queue and not begun. Only the owner's own thread has it.
+pub(in crate::owner) struct Batch<T> {
+    jobs: RefCell<Backlog<Job<T>>>,
+    /// How many there were when they were taken.
+    taken: Cell<u64>,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self { jobs: RefCell::default(), taken: Cell::new(0) }
+    }
+}
+
+/// What the owner does next.
+#[must_use]
+pub(in crate::owner) enum Next<T> {
+    /// Run this, which has been begun.
+    Run(Job<T>),
+    /// These will not run: tell whoever has to be told.
+    Refuse(Backlog<Job<T>>),
+    /// Nothing yet: look again for a while.
+    Look,
+    /// Nothing yet: park.
+    Park,
+    /// Nothing any more: end.
+    End,
+}
+
+impl<T> Mailbox<T> {
+    /// The owner's next job. Without one it parks, or `looks` again for a while before it asks anew.
+    pub(in crate::owner) fn next(&self, batch: &Batch<T>, looks: bool) -> Next<T> {
+        self.object.step(Op::unasked("next job"), Kind::Take);
+        let (mut batch, taken) = (batch.jobs.borrow_mut(), &batch.taken);
+        loop {
+            if platform::owners_look() && self.hatch.done(looks) {
+                return Next::Look;
+            }
+            let nothing_runs = self.hints.nothing_runs.load(Ordering::Relaxed);
+            match self.handed() {
+                Some(job) if nothing_runs => batch.push(|| job),
+                Some(job) if job.begin() == Mine::Yes => return Next::Run(job),
+                Some(_) => continue,
+                None => {}
+            }
+            if nothing_runs && !batch.is_empty() {
+                self.in_batch.store(0, Ordering::Relaxed);
+                return Next::Refuse(std::mem::take(&mut batch));
+            }
+            while let Some(job) = batch.pop() {
+                self.in_batch.store(self.in_batch.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+                if job.begin() == Mine::Yes {
+                    return Next::Run(job);
+                }
+            }
+            self.gather(taken.get());
+            let mut inner = self.inner.lock();
+            self.shut();
+            if self.has_been_handed() {
+                continue;
+            }
+            let before = inner.taken;
+            if let Some(room) = self.take(&mut inner, &mut batch) {
+                taken.set(inner.taken - before);
+                drop(inner);
+                room.into_iter().for_each(|waiting| waiting.set(()));
+                continue;
+            }
+            if inner.may_end() {
+                inner.ended.witness();
+                return Next::End;
+            }
+            if looks && self.hatch.open() {
+                inner.idle = false;
+                return Next::Look;
+            }
+            inner.parked = true;
+            inner.idle = true;
+            let idle = std::mem::take(&mut inner.until_idle);
+            drop(inner);
+            drop(batch);
+            if !idle.is_empty() {
+                idle.for_each(|waiting| waiting.set(()));
+            }
+            return Next::Park;
+        }
+    }
+
+    /// Whether the owner was woken by what happened to the mailbox since it parked: then that has happened for it.
+    pub(in crate::owner) fn has_news(&self) -> bool {
+        let inner = self.inner.lock();
+        if inner.parked {
+            return false;
+        }
+        match inner.queue.iter().next() {
+            Some(job) => job.witness(),
+            None => inner.ended.witness(),
+        }
+        true
+    }
+
+    /// Takes jobs from the queue into the batch; then for whom there is room.
+    fn take(&self, inner: &mut Inner<T>, batch: &mut Backlog<Job<T>>) -> Option<Vec<Setter<()>>> {
+        if inner.queue.is_empty() {
+            return None;
+        }
+        if self.at_once == 1 {
+            inner.queue.pop().into_iter().for_each(|job| batch.push(|| job));
+        } else {
+            std::mem::swap(&mut inner.queue, batch);
+        }
+        let count = if self.at_once == 1 { 1 } else { inner.queued - inner.taken };
+        inner.taken += count;
+        self.in_batch.store(count as usize, Ordering::Relaxed);
+        Some(inner.have_room(self.capacity))
+    }
+
+    /// What an owner that looked was handed; nothing where it never looks.
+    #[inline(always)]
+    pub(super) fn handed(&self) -> Option<Job<T>> {
+        let sent = if platform::owners_look() { self.hatch.take() } else { None };
+        sent.inspect(Sent::fetch).map(Job::kept)
+    }
+
+    pub(super) fn has_been_handed(&self) -> bool {
+        platform::owners_look() && self.hatch.is_full()
+    }
+
+    /// Whether there is a job that carries one of the awaited activations or is needed, or one that is to be
+    /// refused. If not, the owner is woken by the next job, whichever that is.
+    pub(in crate::owner) fn has_one_of(&self, batch: &Batch<T>, awaited: &[Activation]) -> bool {
+        let mut inner = self.inner.lock();
+        let batch = batch.jobs.borrow();
+        let found = match inner.open {
+            Open::No => !batch.is_empty(),
+            _ => {
+                let first = first_of(&batch, &inner.queue, awaited);
+                // Without this job the owner would not take any.
+                first
+                    .and_then(|at| batch.iter().chain(inner.queue.iter()).nth(at))
+                    .inspect(|job| job.witness());
+                first.is_some()
+            }
+        };
+        inner.parked = !found;
+        found
+    }
+
+    /// The first job that carries one of the awaited activations or is needed. If nothing runs any more: what is
+    /// to be refused, or those who wait for it would wait until the owner's own wait is over.
+    pub(in crate::owner) fn next_of(&self, batch: &Batch<T>, awaited: &[Activation]) -> Option<Next<T>> {
+        self.object.step(Op::unasked("next job"), Kind::Take);
+        loop {
+            let mut inner = self.inner.lock();
+            let mut batch = batch.jobs.borrow_mut();
+            if inner.open == Open::No {
+                self.in_batch.store(0, Ordering::Relaxed);
+                return Some(Next::Refuse(std::mem::take(&mut batch)));
+            }
+            let first = first_of(&batch, &inner.queue, awaited)?;
+            let taken = batch.len();
+            let (job, room) = if first < taken {
+                self.in_batch.store(taken - 1, Ordering::Relaxed);
+                (batch.remove(first)?, Vec::new())
+            } else {
+                let job = inner.queue.remove(first - taken)?;
+                let room = inner.is_taken(&job, self.capacity);
+                (job, room)
+            };
+            drop((inner, batch));
+            room.into_iter().for_each(|waiting| waiting.set(()));
+            if job.begin() == Mine::Yes {
+                return Some(Next::Run(job));
+            }
+        }
+    }
+
+    /// Whether an owner that looks should see what there is.
+    pub(in crate::owner) fn may_have_job(&self) -> bool {
+        self.hatch.has_news()
+    }
+
+    /// Lets more posts come, unless somebody waits: those that come meanwhile are taken too, and the lock goes to and
+    /// fro less often. The longer, the more of them there were the last time; less than a microsecond.
+    #[inline]
+    fn gather(&self, last: u64) {
+        let looks = match last {
+            _ if !platform::CAN_SPIN || self.at_once == 1 => 0,
+            0..2 => 8,
+            2..SMALL_BATCH => 32,
+            _ => 0,
+        };
+        for _ in 0..looks {
+            if !self.hatch.has_posts() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Where the last caller was, and whoever looks for jobs therefore expects the next.
+    pub(in crate::owner) fn caller(&self) -> u32 {
+        self.hints.caller.load(Ordering::Relaxed)
+    }
+
+    /// A caller that waits is on this processor.
+    pub(in crate::owner) fn called_from(&self, processor: u32) {
+        if self.hints.caller.load(Ordering::Relaxed) != processor {
+            self.hints.caller.store(processor, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Where, in the batch and then the queue, the next job of the awaited work stands.
+fn first_of<T>(batch: &Backlog<Job<T>>, queue: &Backlog<Job<T>>, awaited: &[Activation]) -> Option<usize> {
+    let jobs = || batch.iter().chain(queue.iter());
+    let belongs = |job: &Job<T>| job.lineage().is_some_and(|lineage| lineage.descends_from(awaited));
+    let (found, first) = jobs().enumerate().find(|(_, job)| belongs(job) || job.is_needed())?;
+    // A needed job does not overtake what its sender queued before it.
+    match belongs(first) {
+        false => jobs().position(|job| job.has_sender_of(first)),
+        true => Some(found),
+    }
+}
