@@ -20,6 +20,12 @@ impl Clock {
         }
     }
 
+    /// Whether it is the same clock; all of it at once, without a branch.
+    #[inline]
+    fn is(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).fold(0, |differs, (mine, theirs)| differs | (mine ^ theirs)) == 0
+    }
+
     /// One more event of this task; returns its number.
     #[inline]
     pub(super) fn tick(&mut self, task: u8) -> i16 {
@@ -34,5 +40,49 @@ impl Clock {
     #[inline]
     pub(super) fn knows(&self, task: u8, n: i16) -> bool {
         self.0[task as usize] >= n
+    }
+}
+
+/// The place of the clock of one to whom nothing has happened.
+pub(super) const NOTHING: u32 = 0;
+
+/// All clocks of an execution, which stay as they are: what has happened for a task is a place here, and so is what had
+/// happened when something was handed over. Most of what tasks learn is known as a whole to one of the two, and then
+/// nothing is copied.
+#[derive(Debug, Default)]
+pub(super) struct Clocks(Vec<Clock>);
+
+impl Clocks {
+    /// Nothing has happened.
+    pub(super) fn begin_anew(&mut self) {
+        self.0.clear();
+        self.0.push(Clock::ZERO);
+    }
+
+    #[inline]
+    pub(super) fn at(&self, place: u32) -> &Clock {
+        &self.0[place as usize]
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, clock: Clock) -> u32 {
+        self.0.push(clock);
+        (self.0.len() - 1) as u32
+    }
+
+    /// What has happened here or there.
+    #[inline]
+    pub(super) fn join(&mut self, a: u32, b: u32) -> u32 {
+        if a == b || b == NOTHING {
+            return a;
+        }
+        let (of_a, of_b) = (self.at(a), self.at(b));
+        let mut both = *of_a;
+        both.join(of_b);
+        match (both.is(of_b), both.is(of_a)) {
+            (true, _) => b,
+            (_, true) => a,
+            _ => self.add(both),
+        }
     }
 }

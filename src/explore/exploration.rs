@@ -275,6 +275,7 @@ impl Exploration {
             loop {
                 search.restart();
                 let outcome = self.play(execution, &mut search);
+                search.ends(execution, outcome.given_up);
                 self.count(&mut tally, execution, &search, &outcome);
                 if self.is_over(&tally) || self.names.changed() {
                     crown.stop();
@@ -319,9 +320,22 @@ impl Exploration {
         }
         tally.deadlocked += u64::from(is_deadlocked(outcome));
         if search.len() > tally.longest.steps.len() {
-            tally.longest = played(search, execution);
+            tally.longest = self.played(search, execution);
         }
-        self.found(tally, failure, || "exhaustive search".into(), || played(search, execution));
+        self.found(tally, failure, || "exhaustive search".into(), || self.played(search, execution));
+    }
+
+    /// The last execution of a search. Where it took steps before everybody had come to rest, tasks may have been
+    /// started in another order than when it is played again: so it is, to know that order.
+    fn played(&self, search: &Search, execution: &Execution) -> Played {
+        let tasks: Vec<_> = search.nodes[..search.len()].iter().map(|node| node.event.step.task).collect();
+        if execution.is_hasty() {
+            self.play(execution, &mut Again(&tasks));
+        }
+        Played {
+            steps: tasks.iter().map(|task| execution.ordinal(*task)).collect(),
+            started: execution.started(),
+        }
     }
 
     fn found(
@@ -390,10 +404,15 @@ fn is_deadlocked(outcome: &Outcome) -> bool {
     outcome.stuck || !outcome.deadlocks.is_empty()
 }
 
-/// The last execution of a search.
-fn played(search: &Search, execution: &Execution) -> Played {
-    let steps = search.nodes[..search.len()].iter().map(|node| node.event.step.task);
-    Played { steps: steps.map(|task| execution.ordinal(task)).collect(), started: execution.started() }
+/// Takes the steps of these tasks, each when everybody has come to rest.
+struct Again<'a>(&'a [u8]);
+
+impl Guide for Again<'_> {
+    fn choose(&mut self, execution: &Execution, enabled: u32) -> Option<u8> {
+        self.0.get(execution.steps()).copied().filter(|task| enabled >> task & 1 == 1)
+    }
+
+    fn taken(&mut self, _: &Execution, _: u8) {}
 }
 
 /// A worker that panics releases those who wait for its work.

@@ -109,6 +109,11 @@ impl Names {
         self.changed.store(false, Ordering::Relaxed);
     }
 
+    /// Whether somebody looks at anything.
+    pub(super) fn is_observed(&self) -> bool {
+        self.objects().values().any(|known| known.observed || known.with != 0)
+    }
+
     /// Somebody looks at this one.
     pub(super) fn observe(&self, object: u32) {
         self.objects().entry(object).or_default().observed = true;

@@ -21,7 +21,7 @@
 use super::branches::{Branches, NO_BRANCH};
 use super::clock::Clock;
 use super::dependence::{Touch, depend};
-use super::execution::{Execution, Guide, NONE};
+use super::execution::{Execution, Guide, KnownStep, NONE};
 use super::mutants::{self, Mutant};
 use crate::wait::Kind;
 
@@ -94,7 +94,6 @@ pub(super) struct Search {
     fresh: usize,
     /// How many steps the execution that is going on has taken.
     depth: usize,
-    last: u8,
     limit: usize,
     /// Steps that are asleep at the nodes of an item of work, besides those the path itself puts to sleep.
     left: Vec<Vec<Move>>,
@@ -116,7 +115,6 @@ impl Search {
             given: 0,
             fresh: 0,
             depth: 0,
-            last: 0,
             limit,
             left: Vec::new(),
             asleep: false,
@@ -151,6 +149,15 @@ impl Search {
         self.parted = None;
     }
 
+    /// The execution is over, for whatever reason, or because nothing was left that could happen.
+    pub(super) fn ends(&mut self, execution: &Execution, given_up: bool) {
+        self.depth = execution.steps();
+        if self.depth < self.given && !given_up {
+            let expected = self.branches[self.nodes[self.depth].branches].step;
+            self.parted = Some(Parted { step: self.depth, expected, found: None });
+        }
+    }
+
     /// The item's own path has been walked: what was asleep along it is in the nodes now.
     pub(super) fn arrived(&mut self) {
         self.left.clear();
@@ -163,6 +170,7 @@ impl Search {
             self.nodes.push(Node::new());
         }
         let (before, rest) = self.nodes.split_at_mut(depth);
+        let last = before.last().map_or(0, |node| node.event.step.task);
         let node = &mut rest[0];
         node.sleep.clear();
         if let Some(parent) = before.last_mut() {
@@ -183,7 +191,7 @@ impl Search {
                 return false;
             }
             let task = match self.first {
-                First::Same if awake >> self.last & 1 == 1 => self.last,
+                First::Same if awake >> last & 1 == 1 => last,
                 First::Highest => 31 - awake.leading_zeros() as u8,
                 _ => awake.trailing_zeros() as u8,
             };
@@ -203,6 +211,10 @@ impl Search {
             let clock = self.nodes[depth].event.clock;
             return execution.set_clock(step.task, clock);
         }
+        self.nodes[depth].disturbs = match step.touch.kind {
+            Kind::Look if step.touch.object != 0 => execution.leading_through(step.task),
+            _ => 0,
+        };
         let mut clock = execution.clock(step.task);
         let nth = clock.tick(step.task);
         let mut races = std::mem::take(&mut self.nodes[depth].races);
@@ -335,7 +347,17 @@ impl Search {
 }
 
 impl Guide for Search {
+    fn begins(&mut self, execution: &Execution) {
+        let from = execution.known().min(self.fresh);
+        let step = |node: &Node| {
+            let Event { step: Move { task, touch }, clock, .. } = node.event;
+            KnownStep { task, touch, clock }
+        };
+        execution.knows(from, self.nodes[from..self.fresh].iter().map(step));
+    }
+
     fn choose(&mut self, execution: &Execution, enabled: u32) -> Option<u8> {
+        self.depth = execution.steps();
         if self.depth >= self.limit {
             self.too_long = true;
             return None;
@@ -352,24 +374,22 @@ impl Guide for Search {
             return None;
         }
         self.order(execution, expected);
-        self.nodes[self.depth].disturbs = match expected.touch.kind {
-            Kind::Look if expected.touch.object != 0 => execution.leading_through(expected.task),
-            _ => 0,
-        };
         self.depth += 1;
-        self.last = expected.task;
         Some(expected.task)
     }
 
     fn taken(&mut self, execution: &Execution, task: u8) {
         let at = self.depth - 1;
+        if at < self.fresh {
+            return;
+        }
         self.nodes[at].closed_with = execution.closed_with();
         if mutants::is(Mutant::CycleIndependent) {
             return;
         }
         self.nodes[at].disturbs |= execution.disturbed(task);
         self.closes |= !self.nodes[at].closed_with.is_empty();
-        if self.nodes[at].closed_with.is_empty() || at < self.fresh {
+        if self.nodes[at].closed_with.is_empty() {
             return;
         }
         let mut races = std::mem::take(&mut self.nodes[at].races);

@@ -7,7 +7,7 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, Yielder};
 
 use super::NONE;
-use crate::explore::clock::Clock;
+use crate::explore::clock::NOTHING;
 use crate::explore::dependence::Touch;
 use crate::explore::names::Known;
 use crate::wait::{Op, Resource, TaskId};
@@ -42,16 +42,13 @@ pub(super) struct Pending {
 pub(super) struct Fellow {
     pub(super) id: Cell<TaskId>,
     pub(super) rest: Cell<Rest>,
-    /// Who runs after it, while it can run and does not.
-    pub(super) below: Cell<u8>,
     /// Somebody unparked it while it did not park.
     pub(super) token: Cell<bool>,
     /// When its wait ends by time, if it does.
     pub(super) deadline: Cell<Option<Duration>>,
     pub(super) pending: Cell<Pending>,
-    pub(super) clock: Cell<Clock>,
-    /// The last stamp given for this clock, while the clock stays as it is.
-    pub(super) stamp: Cell<u32>,
+    /// What has happened for it, as a place among the clocks.
+    pub(super) clock: Cell<u32>,
     pub(super) last_event: Cell<u32>,
     pub(super) objects: Cell<u32>,
     pub(super) children: Cell<u32>,
@@ -77,12 +74,10 @@ impl Fellow {
         Self {
             id: Cell::new(TaskId::NOBODY),
             rest: Cell::new(Rest::Ended),
-            below: Cell::default(),
             token: Cell::default(),
             deadline: Cell::default(),
             pending: Cell::new(Pending { op: Op::unasked(""), touch: Touch::NOTHING, towards: None }),
-            clock: Cell::new(Clock::ZERO),
-            stamp: Cell::default(),
+            clock: Cell::new(NOTHING),
             last_event: Cell::new(NONE),
             objects: Cell::default(),
             children: Cell::default(),
@@ -98,33 +93,18 @@ impl Fellow {
     }
 
     /// It is this task of a new execution, which has not run yet.
-    pub(super) fn becomes(&self, id: TaskId, clock: Clock) {
+    pub(super) fn becomes(&self, id: TaskId, clock: u32) {
         self.id.set(id);
         self.rest.set(Rest::Ready);
         self.token.set(false);
         self.deadline.set(None);
-        self.set_clock(clock);
+        self.clock.set(clock);
         self.last_event.set(NONE);
         self.objects.set(0);
         self.children.set(0);
         self.refusals.set(0);
         self.panicked.set(false);
         self.needed_at.borrow_mut().clear();
-    }
-
-    /// Replaces what has happened for it.
-    #[inline]
-    pub(super) fn set_clock(&self, clock: Clock) {
-        self.stamp.set(0);
-        self.clock.set(clock);
-    }
-
-    /// What has happened then has happened for it too.
-    #[inline]
-    pub(super) fn learn(&self, other: &Clock) {
-        let mut clock = self.clock.get();
-        clock.join(other);
-        self.set_clock(clock);
     }
 }
 

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `mod.rs` | from the first task to the end of the last |
 //! | `fellow.rs` | what is known of each task |
+//! | `known.rs` | the steps that are known beforehand |
 //! | `scheduler.rs` | what tasks ask |
 //! | `visible.rs` | which of their steps are steps |
 //! | `view.rs` | what guides ask |
@@ -20,6 +21,7 @@
 #![allow(unsafe_code)]
 
 mod fellow;
+mod known;
 mod scheduler;
 mod view;
 mod visible;
@@ -34,7 +36,8 @@ use corosensei::stack::{DefaultStack, Stack as _};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use self::fellow::{Fellow, Pending, Rest};
-use crate::explore::clock::{Clock, TASKS};
+pub(in crate::explore) use self::known::KnownStep;
+use crate::explore::clock::{Clocks, NOTHING, TASKS};
 use crate::explore::names::Names;
 use crate::explore::overflow;
 use crate::explore::panics::{self, Panic};
@@ -52,6 +55,11 @@ pub(in crate::explore) const NONE: u32 = u32::MAX;
 
 /// What a guide needs to say what comes next.
 pub(in crate::explore) trait Guide {
+    /// An execution begins.
+    fn begins(&mut self, execution: &Execution) {
+        execution.knows(0, std::iter::empty());
+    }
+
     /// Whose step is taken next, of the `enabled`; none to give this execution up.
     fn choose(&mut self, execution: &Execution, enabled: u32) -> Option<u8>;
 
@@ -109,10 +117,10 @@ pub(in crate::explore) struct Execution {
     numbers: RefCell<Vec<u8>>,
     /// The coroutine that is the task of a record, and the task's number.
     by_record: RefCell<Vec<(u64, u8)>>,
-    stamps: RefCell<Vec<Clock>>,
+    clocks: RefCell<Clocks>,
     stacks: RefCell<Vec<DefaultStack>>,
-    /// The newest of the tasks that can run; the others are linked to it.
-    ready: Cell<u8>,
+    /// The tasks that can run, the newest last.
+    ready: RefCell<Vec<u8>>,
     /// Tasks that rest before a step, as bits.
     at_step: Cell<u32>,
     current: Cell<u8>,
@@ -128,6 +136,10 @@ pub(in crate::explore) struct Execution {
     events: Cell<u32>,
     /// Tasks that have not ended.
     running: Cell<u32>,
+    known: RefCell<Vec<KnownStep>>,
+    /// Whose step comes next, if it is known and nobody has to rest before it.
+    wanted: Cell<u8>,
+    hasty: Cell<bool>,
     ending: Cell<bool>,
     /// Who was in the way of the step just taken, because of a cycle.
     closing: RefCell<Vec<u8>>,
@@ -152,6 +164,7 @@ impl Execution {
     pub(in crate::explore) fn new(names: Arc<Names>, stack_size: usize, pulse: Arc<Pulse>) -> Self {
         panics::install();
         overflow::install();
+        let hasty = !names.is_observed();
         Self {
             names,
             stack_size,
@@ -164,9 +177,9 @@ impl Execution {
             fellows: Box::new(std::array::from_fn(|_| Fellow::nobody())),
             numbers: RefCell::default(),
             by_record: RefCell::default(),
-            stamps: RefCell::default(),
+            clocks: RefCell::default(),
             stacks: RefCell::default(),
-            ready: Cell::new(NOBODY),
+            ready: RefCell::default(),
             at_step: Cell::new(0),
             current: Cell::new(0),
             holder: Cell::new(NOBODY),
@@ -175,6 +188,9 @@ impl Execution {
             unseen: Cell::new(0),
             events: Cell::new(0),
             running: Cell::new(0),
+            known: RefCell::default(),
+            wanted: Cell::new(NOBODY),
+            hasty: Cell::new(hasty),
             ending: Cell::new(false),
             closing: RefCell::default(),
             disturbed: Cell::new(0),
@@ -207,9 +223,10 @@ impl Execution {
         let _running = Running(self);
         while_active(self, || {
             self.begin();
+            guide.begins(self);
             let task = Task::new("the explored closure", 0, self.unnamed.clone());
             let id = task.id();
-            self.enlist(0, id, Clock::ZERO, Box::new(move || task.run(|_| body())));
+            self.enlist(0, id, NOTHING, Box::new(move || task.run(|_| body())));
             self.drive(guide);
             self.close()
         })
@@ -235,10 +252,8 @@ impl Execution {
         };
         self.number.set(next);
         self.numbers.borrow_mut().clear();
-        let mut stamps = self.stamps.borrow_mut();
-        stamps.clear();
-        stamps.push(Clock::ZERO);
-        self.ready.set(NOBODY);
+        self.clocks.borrow_mut().begin_anew();
+        self.ready.borrow_mut().clear();
         self.at_step.set(0);
         self.events.set(0);
         self.running.set(0);
@@ -250,6 +265,7 @@ impl Execution {
     fn drive(&self, guide: &mut impl Guide) {
         let mut taken = None;
         loop {
+            self.follow();
             self.settle_down();
             if let Some(task) = taken.take() {
                 guide.taken(self, task);
@@ -270,14 +286,20 @@ impl Execution {
                 self.outcome.borrow_mut().given_up = true;
                 break;
             };
-            let fellow = self.fellow(task);
-            fellow.rest.set(Rest::Ready);
-            fellow.last_event.set(self.events.replace(self.events.get() + 1));
-            self.at_step.set(enabled & !(1 << task));
+            self.takes(task);
             self.may_run(task);
-            self.closing.borrow_mut().clear();
-            self.disturbed.set(0);
         }
+    }
+
+    /// The step that a task rests before, or comes to, is taken.
+    #[inline]
+    fn takes(&self, task: u8) {
+        let fellow = self.fellow(task);
+        fellow.rest.set(Rest::Ready);
+        fellow.last_event.set(self.events.replace(self.events.get() + 1));
+        self.at_step.set(self.at_step.get() & !(1 << task));
+        self.closing.borrow_mut().clear();
+        self.disturbed.set(0);
     }
 
     /// Nothing can happen any more, but that the next timed wait ends: everything else has happened before.
@@ -290,12 +312,13 @@ impl Execution {
         let timed = numbers.iter().filter_map(|task| Some((deadline(*task)?, *task)));
         let Some((deadline, next)) = timed.min() else { return false };
         self.now.set(deadline);
-        let mut all = Clock::ZERO;
-        numbers.iter().for_each(|task| all.join(&self.fellow(*task).clock.get()));
+        let mut clocks = self.clocks.borrow_mut();
+        let of = |task: &u8| self.fellow(*task).clock.get();
+        let all = numbers.iter().fold(NOTHING, |all, task| clocks.join(all, of(task)));
         let fellow = self.fellow(next);
         fellow.deadline.set(None);
         fellow.rest.set(Rest::Ready);
-        fellow.set_clock(all);
+        fellow.clock.set(all);
         self.may_run(next);
         true
     }
@@ -303,14 +326,14 @@ impl Execution {
     /// The task runs before anybody takes the next step. The order does not depend on numbers: those may be others
     /// when the execution is played again, and tasks that start others count them in the order in which they do.
     fn may_run(&self, task: u8) {
-        self.fellow(task).below.set(self.ready.replace(task));
+        self.ready.borrow_mut().push(task);
     }
 
     /// Lets every task run until it rests.
     fn settle_down(&self) {
-        while self.ready.get() != NOBODY {
-            let task = self.ready.get();
-            self.ready.set(self.fellow(task).below.get());
+        loop {
+            let newest = self.ready.borrow_mut().pop();
+            let Some(task) = newest else { break };
             self.resume(task);
         }
     }
@@ -383,6 +406,12 @@ impl Execution {
         numbers.iter().copied().filter(|n| !matches!(rest(n), Rest::Ended | Rest::Forgotten)).collect()
     }
 
+    /// What has happened there has happened for a task too.
+    #[inline]
+    fn learns(&self, fellow: &Fellow, clock: u32) {
+        fellow.clock.set(self.clocks.borrow_mut().join(fellow.clock.get(), clock));
+    }
+
     #[inline]
     fn fellow(&self, task: u8) -> &Fellow {
         &self.fellows[task as usize]
@@ -394,7 +423,7 @@ impl Execution {
         self.fellow(self.current.get())
     }
 
-    fn enlist(&self, number: u8, id: TaskId, clock: Clock, body: Box<dyn FnOnce() + Send>) {
+    fn enlist(&self, number: u8, id: TaskId, clock: u32, body: Box<dyn FnOnce() + Send>) {
         let stack = self.stacks.borrow_mut().pop();
         let stack = stack.unwrap_or_else(|| {
             DefaultStack::new(self.stack_size)
@@ -464,6 +493,9 @@ impl Execution {
     /// The task that runs rests before this step, until it is its turn.
     #[inline(always)]
     fn rest_before(&self, pending: Pending) {
+        if self.takes_known(self.current.get(), pending.touch) {
+            return;
+        }
         self.me().pending.set(pending);
         self.at_step.set(self.at_step.get() | 1 << self.current.get());
         self.suspend(Rest::AtStep);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Execution;
 use super::fellow::{Pending, Rest};
-use crate::explore::clock::Clock;
+use crate::explore::clock::NOTHING;
 use crate::explore::dependence::Touch;
 use crate::explore::names;
 use crate::wait::explored::{Scheduler, Step};
@@ -148,41 +148,28 @@ impl Scheduler for Execution {
     }
 
     fn stamp(&self, earlier: u32) -> u32 {
-        let me = self.me();
-        if earlier == 0 && me.stamp.get() != 0 {
-            return me.stamp.get();
+        match earlier {
+            NOTHING => self.me().clock.get(),
+            _ => self.clocks.borrow_mut().join(self.me().clock.get(), earlier),
         }
-        let mut stamps = self.stamps.borrow_mut();
-        let mut clock = me.clock.get();
-        if earlier != 0 {
-            clock.join(&stamps[earlier as usize]);
-        }
-        stamps.push(clock);
-        let stamp = (stamps.len() - 1) as u32;
-        if earlier == 0 {
-            me.stamp.set(stamp);
-        }
-        stamp
     }
 
     fn witness(&self, stamp: u32) {
-        if stamp != 0 {
-            self.me().learn(&self.stamps.borrow()[stamp as usize]);
-        }
+        self.learns(self.me(), stamp);
     }
 
     fn closes(&self, cycle: &mut dyn Iterator<Item = TaskId>) {
+        self.be_patient();
         let mut closing = self.closing.borrow_mut();
         closing.extend(cycle.filter_map(|id| self.number_of(id)));
         // At once: what the victim gives back from now on has happened after those waits.
-        let mut clock = Clock::ZERO;
-        closing.iter().for_each(|task| clock.join(&self.fellow(*task).clock.get()));
-        self.me().learn(&clock);
+        closing.iter().for_each(|task| self.learns(self.me(), self.fellow(*task).clock.get()));
     }
 
     fn needs(&self, owner: TaskId) {
         let Some(owner) = self.number_of(owner) else { return };
         self.outcome.borrow_mut().needed = true;
+        self.be_patient();
         let event = self.events.get() - 1;
         let fellow = self.fellow(owner);
         match fellow.rest.get() {
@@ -191,12 +178,13 @@ impl Scheduler for Execution {
                 fellow.needed_at.borrow_mut().push(event);
                 self.disturbed.set(self.disturbed.get() | 1 << owner);
             }
-            _ => fellow.learn(&self.me().clock.get()),
+            _ => self.learns(fellow, self.me().clock.get()),
         }
     }
 
     fn deadlock(&self, deadlock: &Deadlock, returned: bool) {
         if !self.ending.get() {
+            self.be_patient();
             self.outcome.borrow_mut().deadlocks.push((deadlock.clone(), returned));
         }
     }

@@ -11,6 +11,11 @@ use crate::wait::explored::{leads_through, name_of};
 use crate::wait::{Op, TaskId};
 
 impl Execution {
+    /// How many steps have been taken.
+    pub(in crate::explore) fn steps(&self) -> usize {
+        self.events.get() as usize
+    }
+
     /// The step that a task is about to take.
     pub(in crate::explore) fn pending(&self, task: u8) -> Touch {
         self.fellow(task).pending.get().touch
@@ -44,12 +49,12 @@ impl Execution {
 
     /// What has happened for a task.
     pub(in crate::explore) fn clock(&self, task: u8) -> Clock {
-        self.fellow(task).clock.get()
+        *self.clocks.borrow().at(self.fellow(task).clock.get())
     }
 
     /// Replaces what has happened for a task.
     pub(in crate::explore) fn set_clock(&self, task: u8, clock: Clock) {
-        self.fellow(task).set_clock(clock);
+        self.fellow(task).clock.set(self.clocks.borrow_mut().add(clock));
     }
 
     /// The event that touched an object last in this execution, which becomes `event`.

@@ -1,0 +1,101 @@
+//! The steps that are known beforehand, since the execution before has taken them too.
+//!
+//! Where nobody looks at anything, nobody can tell the time of what a task does between two steps. So where the next
+//! step is known, its task takes it as soon as it comes to it, and nobody else has to have come to rest: the others are
+//! left alone until something is wanted of them. That saves half of the switches, and an owner finds several jobs at a
+//! time.
+//!
+//! Whoever looks can tell: an owner that serves, for one, does what comes first. And once a wait has closed a cycle, or
+//! an owner has served what somebody needs, it matters who waits at which moment. From then on everybody rests before
+//! each step.
+
+use super::fellow::Rest;
+use super::{Execution, NOBODY};
+use crate::explore::clock::Clock;
+use crate::explore::dependence::Touch;
+
+/// A step that was taken before.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::explore) struct KnownStep {
+    pub(in crate::explore) task: u8,
+    pub(in crate::explore) touch: Touch,
+    /// What has happened when it has.
+    pub(in crate::explore) clock: Clock,
+}
+
+impl Execution {
+    /// The next execution begins with these many steps: those that are known, as far as they go, and then more.
+    pub(in crate::explore) fn knows(&self, steps: usize, more: impl Iterator<Item = KnownStep>) {
+        let mut known = self.known.borrow_mut();
+        known.truncate(steps);
+        known.extend(more);
+        self.wants_next(&known);
+    }
+
+    /// How many of the first steps were known before.
+    pub(in crate::explore) fn known(&self) -> usize {
+        self.known.borrow().len()
+    }
+
+    /// Whether steps are taken before everybody has come to rest.
+    pub(in crate::explore) fn is_hasty(&self) -> bool {
+        self.hasty.get() && self.known() > 0
+    }
+
+    /// From now on everybody rests before each step.
+    pub(super) fn be_patient(&self) {
+        self.hasty.set(false);
+        self.wanted.set(NOBODY);
+    }
+
+    fn wants_next(&self, known: &[KnownStep]) {
+        let next = known.get(self.events.get() as usize).filter(|_| self.hasty.get());
+        self.wanted.set(next.map_or(NOBODY, |step| step.task));
+    }
+
+    /// Takes the next step, if it is known to be this one.
+    #[inline]
+    pub(super) fn takes_known(&self, task: u8, touch: Touch) -> bool {
+        if self.wanted.get() != task {
+            return false;
+        }
+        let known = self.known.borrow();
+        let event = self.events.get();
+        let step = &known[event as usize];
+        if step.touch != touch {
+            return false;
+        }
+        self.takes(task);
+        self.previous(touch.object, event);
+        self.set_clock(task, step.clock);
+        self.fellow(task).needed_at.borrow_mut().clear();
+        self.unseen.set(0);
+        self.wants_next(&known);
+        true
+    }
+
+    /// Lets what is known happen.
+    pub(super) fn follow(&self) {
+        while self.wanted.get() != NOBODY {
+            let wanted = self.wanted.get();
+            let fellow = self.fellow(wanted);
+            let next = match fellow.rest.get() {
+                // It comes to another step: the search says so.
+                Rest::AtStep if !self.takes_known(wanted, fellow.pending.get().touch) => return,
+                Rest::AtStep => Some(wanted),
+                _ => self.next_ready(wanted),
+            };
+            let Some(next) = next else { return };
+            self.resume(next);
+        }
+    }
+
+    /// The wanted task if it can run, or else the newest of those who can.
+    fn next_ready(&self, wanted: u8) -> Option<u8> {
+        let mut ready = self.ready.borrow_mut();
+        match ready.iter().rposition(|task| *task == wanted) {
+            Some(at) => Some(ready.remove(at)),
+            None => ready.pop(),
+        }
+    }
+}
