@@ -78,6 +78,12 @@ pub(super) struct Touch {
 impl Touch {
     /// A step that touches nothing others could race for.
     pub(super) const NOTHING: Self = Self { object: 0, kind: Kind::Load };
+
+    /// Whether it is that.
+    #[inline]
+    pub(super) const fn is_nothing(self) -> bool {
+        self.object == 0
+    }
 }
 
 /// Whether the order of two steps on one object can be told.

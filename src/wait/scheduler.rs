@@ -23,7 +23,7 @@ use super::cancel::{Cancelled, WaitError};
 use super::deadlock::Deadlock;
 use super::op::Op;
 use super::resource::Resource;
-use super::task::{self, Manner, TaskId};
+use super::task::{self, Local, Manner, TaskId};
 
 /// What a step does to an object. Which of them depend on each other is the explorer's matter: see the table in
 /// `src/explore/dependence.rs`.
@@ -197,7 +197,10 @@ pub(crate) fn is_ending() -> bool {
 pub(crate) fn step(op: Op, access: Option<Access>, towards: Option<&dyn Resource>) {
     ask(|scheduler| {
         let access = match towards {
-            Some(_) => ended_by_cancel(scheduler, tried(scheduler, access)),
+            Some(_) => {
+                let me = task::current();
+                ended_by_cancel(scheduler, &me, tried(scheduler, &me, access))
+            }
             None => access,
         };
         scheduler.step(&Step { op, access, towards });
@@ -207,9 +210,8 @@ pub(crate) fn step(op: Op, access: Option<Access>, towards: Option<&dyn Resource
 /// A task that serves does something else if it has to wait: its arrival is a try, and it looks at its mailbox too.
 /// So it is whether it has to wait or not, or nobody would find out that it could.
 #[cfg_attr(not(feature = "explore"), allow(unused))]
-fn tried(scheduler: &dyn Scheduler, access: Option<Access>) -> Option<Access> {
+fn tried(scheduler: &dyn Scheduler, me: &Local, access: Option<Access>) -> Option<Access> {
     let mut access = access?;
-    let me = task::current();
     if me.manner.get() == Manner::Serving
         && let Some(server) = &*me.server.borrow()
     {
@@ -229,8 +231,8 @@ fn tried(scheduler: &dyn Scheduler, access: Option<Access>) -> Option<Access> {
 
 /// A wait on behalf of a run that somebody cancels touches what the cancelling touches.
 #[cfg_attr(not(feature = "explore"), allow(unused))]
-fn ended_by_cancel(scheduler: &dyn Scheduler, mut access: Option<Access>) -> Option<Access> {
-    for cancel in task::current().behalf.cancel().iter().flat_map(|cancel| cancel.all()) {
+fn ended_by_cancel(scheduler: &dyn Scheduler, me: &Local, mut access: Option<Access>) -> Option<Access> {
+    for cancel in me.behalf.cancel().iter().flat_map(|cancel| cancel.all()) {
         let cancel = cancel.object.name();
         if scheduler.is_ended_by(cancel, access.map_or(cancel, |access| access.object)) {
             access = access.or(Some(Access { object: cancel, kind: Kind::Look }));

@@ -216,6 +216,7 @@ impl Execution {
         impl Drop for Running<'_> {
             fn drop(&mut self) {
                 self.0.become_current(NOBODY);
+                overflow::runs(0, 0);
                 RUNNING.set(std::ptr::null());
             }
         }
@@ -473,7 +474,6 @@ impl Execution {
         let fiber = unsafe { &mut *fellow.fiber.get() }.as_mut();
         let ended = matches!(fiber.expect("it was enlisted").resume(()), CoroutineResult::Return(()));
         self.inside.set(false);
-        overflow::runs(0, 0);
         self.pulse.rests();
         if ended {
             self.running.set(self.running.get() - 1);
@@ -502,6 +502,7 @@ impl Execution {
     }
 
     /// The task asks although everything is ending.
+    #[cold]
     fn refuse(&self) {
         let me = self.me();
         me.refusals.set(me.refusals.get() + 1);

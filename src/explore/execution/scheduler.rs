@@ -33,18 +33,12 @@ impl Scheduler for Execution {
         if self.ending.get() {
             return self.refuse();
         }
-        let me = self.current.get();
-        let touch = step.access.map_or(Touch::NOTHING, |access| self.visible(me, access));
-        let waits = step.towards.is_some();
-        let private_lock = step.access.is_some_and(|access| matches!(access.kind, Kind::Lock | Kind::Read));
-        if touch == Touch::NOTHING && (!waits || private_lock) && !self.goes_on_and_on(step.access) {
-            return;
+        let touch = step.access.map_or(Touch::NOTHING, |access| self.visible(self.current.get(), access));
+        let may_wait = step.towards.is_some()
+            && !step.access.is_some_and(|access| matches!(access.kind, Kind::Lock | Kind::Read));
+        if !touch.is_nothing() || may_wait || self.goes_on_and_on(step.access) {
+            self.come_to(step, touch);
         }
-        let towards = step.towards.map(|towards| {
-            // SAFETY: only the lifetime changes; it is read while the task is suspended here, inside `step`.
-            unsafe { std::mem::transmute::<&dyn Resource, *const (dyn Resource + 'static)>(towards) }
-        });
-        self.rest_before(Pending { op: step.op, touch, towards });
     }
 
     fn observe(&self, object: u64, with: u64) {
@@ -187,5 +181,17 @@ impl Scheduler for Execution {
             self.be_patient();
             self.outcome.borrow_mut().deadlocks.push((deadlock.clone(), returned));
         }
+    }
+}
+
+impl Execution {
+    /// The task that runs comes to a step; returns when it is its turn. Apart from what is asked most often.
+    #[inline(never)]
+    fn come_to(&self, step: &Step<'_>, touch: Touch) {
+        let towards = step.towards.map(|towards| {
+            // SAFETY: only the lifetime changes; it is read while the task is suspended here, inside `step`.
+            unsafe { std::mem::transmute::<&dyn Resource, *const (dyn Resource + 'static)>(towards) }
+        });
+        self.rest_before(Pending { op: step.op, touch, towards });
     }
 }

@@ -11,6 +11,7 @@ const MOST_UNSEEN: u32 = 1_000;
 
 impl Execution {
     /// What is left of a touch when everything is taken away that nobody can tell the time of.
+    #[inline]
     pub(super) fn visible(&self, me: u8, access: Access) -> Touch {
         let object = self.local(access.object);
         let known = self.look_up(object, me);
@@ -41,15 +42,18 @@ impl Execution {
 
     /// Whether the task has done so much without a step that it may be waiting for somebody in a loop. Then this
     /// is one after all.
+    #[inline]
     pub(super) fn goes_on_and_on(&self, access: Option<Access>) -> bool {
         self.unseen.set(self.unseen.get() + 1);
-        if self.unseen.get() > MOST_UNSEEN {
+        let goes_on = self.unseen.get() > MOST_UNSEEN;
+        if goes_on {
             access.into_iter().for_each(|access| self.names.share(self.local(access.object)));
         }
-        self.unseen.get() > MOST_UNSEEN
+        goes_on
     }
 
     /// The name of an object without the execution that it belongs to.
+    #[inline]
     pub(super) fn local(&self, object: u64) -> u32 {
         assert!(
             (object >> 32) as u32 == self.number.get(),
@@ -60,17 +64,30 @@ impl Execution {
     }
 
     /// What is known of an object, now that a task touches it.
+    #[inline]
     pub(super) fn look_up(&self, object: u32, me: u8) -> Known {
+        let (creator, nth) = names::parts(object);
+        let made = self.fellow(creator as u8).made.borrow();
+        match made.get(nth as usize) {
+            Some(seen) if seen.asked => seen.known,
+            _ => {
+                drop(made);
+                self.meet(object, me)
+            }
+        }
+    }
+
+    /// This worker sees the object for the first time.
+    #[cold]
+    fn meet(&self, object: u32, me: u8) -> Known {
         let (creator, nth) = names::parts(object);
         let nth = nth as usize;
         let mut made = self.fellow(creator as u8).made.borrow_mut();
         if made.len() <= nth {
             made.resize(nth + 1, Seen::default());
         }
-        let seen = &mut made[nth];
-        if !seen.asked {
-            (seen.known, seen.asked) = (self.names.touched(object, me), true);
-        }
-        seen.known
+        let known = self.names.touched(object, me);
+        (made[nth].known, made[nth].asked) = (known, true);
+        known
     }
 }
