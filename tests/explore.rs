@@ -98,8 +98,8 @@ fn a_lock_order_inversion_is_found_and_explained() {
     let text = report.to_string();
     for part in [
         "deadlock: 2 tasks wait for each other",
-        "the explored closure waits for lock `b`   lock",
-        "thread `other` waits for lock `a`         lock",
+        "the explored closure waits for lock `b` (taken at tests/explore.rs:",
+        "thread `other` waits for lock `a` (taken at tests/explore.rs:",
         "what led there",
         "play it again: IMPASSE_REPLAY='0.1,0.2/",
         "cargo test a_lock_order_inversion_is_found_and_explained",
