@@ -97,8 +97,8 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
     me.inside(Op::unasked(""), || {
         loop {
             match shared.mailbox.next(&runner.batch, looks) {
-                Next::Run(job) => {
-                    runner.run(job, Inside::NoOther);
+                Next::Run(mut job) => {
+                    runner.run(&mut job, Inside::NoOther);
                     looks = can_look;
                 }
                 Next::Refuse(jobs) => shared.refuse(jobs),
@@ -145,9 +145,9 @@ pub(super) struct Runner<T: 'static> {
 }
 
 impl<T> Runner<T> {
-    /// Runs a job that was taken from the queue.
+    /// Runs a job that was taken from the queue. Where it stands: a job is as long as a cache line, and more.
     #[inline]
-    fn run(&self, mut job: Job<T>, inside: Inside) {
+    fn run(&self, job: &mut Job<T>, inside: Inside) {
         let op = job.op();
         let _watched = self.shared.watch.as_ref().map(|watch| watch.begins(op));
         let state = self.state.borrow().clone();
@@ -213,7 +213,7 @@ impl<T> Server for Runner<T> {
 
     fn run_job(&self, awaited: &[Activation]) {
         match self.shared.mailbox.next_of(&self.batch, awaited) {
-            Some(Next::Run(job)) => self.run(job, Inside::Another),
+            Some(Next::Run(mut job)) => self.run(&mut job, Inside::Another),
             Some(Next::Refuse(jobs)) => self.shared.refuse(jobs),
             _ => {}
         }
