@@ -146,3 +146,15 @@ fn a_job_that_was_handed_over_is_the_owners_or_the_callers() {
         assert_eq!(count.strong_count(), 0, "a job is left");
     });
 }
+
+#[test]
+fn a_job_handed_over_has_what_the_owner_runs_although_its_caller_takes_it_back() {
+    let test = "hatch::a_job_that_was_handed_over_is_the_owners_or_the_callers";
+    twin("leave-with-job", test, "Causality violation");
+}
+
+#[test]
+fn a_mailbox_that_accepts_after_it_closed_leaves_a_caller_behind_who_came_by_the_queue() {
+    let test = "hatch::a_job_that_was_handed_over_runs_or_its_caller_is_told";
+    twin("accept-after-close", test, "deadlock;");
+}
