@@ -6,6 +6,7 @@
 mod graph;
 mod locks;
 mod owner;
+mod waits;
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 

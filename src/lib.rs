@@ -83,3 +83,8 @@ pub mod checking {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of the page for whoever comes from other locks.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/MIGRATING.md")]
+struct Migrating;

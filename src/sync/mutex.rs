@@ -266,7 +266,9 @@ impl Lock {
     fn take_soon(&self, me: TaskId) -> bool {
         platform::in_a_moment(|| {
             let now = self.word.load(Ordering::Relaxed);
-            if now & WAITED_FOR != 0 || now == me.word() {
+            let is_hopeless = now & WAITED_FOR != 0
+                || TaskId::from_word(now).is_some_and(|holder| holder == me || wait::seems_to_wait(holder));
+            if is_hopeless {
                 return Some(false);
             }
             self.take(now, me).then_some(true)

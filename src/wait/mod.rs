@@ -47,7 +47,7 @@ pub use lineage::{Following, Lineage};
 pub(crate) use op::At;
 pub use op::{IntoOp, Op, Site};
 pub use registry::{Waiting, waiting_tasks};
-pub(crate) use registry::{name, waiting_of};
+pub(crate) use registry::{name, seems_to_wait, waiting_of};
 pub use task::current_op;
 
 pub(crate) use cancel::{Cancel, Standing};

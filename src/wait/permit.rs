@@ -27,6 +27,7 @@ impl Permit {
     /// It is that of another task now.
     pub(super) fn renew(&self) {
         self.is_there.store(false, Ordering::Relaxed);
+        self.given.forget();
         *self.object.lock().unwrap_or_else(PoisonError::into_inner) = Object::new();
     }
 }

@@ -26,6 +26,8 @@ use std::sync::atomic::Ordering as Std;
 
 use super::cancel::Cancel;
 use super::door::Wait;
+#[cfg(feature = "explore")]
+use super::graph::{self, Finding};
 use super::graph::{Providers, WaitFor};
 use super::op::Op;
 use super::resource::Resource;
@@ -51,6 +53,7 @@ pub(super) fn enlist(called: Called) -> TaskId {
     let record = REGISTRY.tasks.at(index);
     *record.called.lock().unwrap_or_else(PoisonError::into_inner) = Some(called);
     record.permit.renew();
+    record.is_coroutine.store(scheduler::is_explored(), Std::Relaxed);
     TaskId::new(index, record.generation.load(Std::Relaxed))
 }
 
@@ -118,12 +121,17 @@ pub(super) fn record(id: TaskId) -> Option<Record<TaskRecord>> {
     (record.generation.load(Std::Relaxed) == id.generation()).then_some(record)
 }
 
-/// All that are in use, and some that were.
+/// All that are in use, and some that were. The tasks of an exploration are among themselves, and in an order that does
+/// not depend on which records they have.
 pub(super) fn records() -> impl Iterator<Item = (TaskId, Record<TaskRecord>)> {
-    (0..REGISTRY.tasks.used()).map(|index| {
+    let placed = (0..REGISTRY.tasks.used()).filter_map(|index| {
         let record = REGISTRY.tasks.at(index);
-        (TaskId::new(index, record.generation.load(Std::Relaxed)), record)
-    })
+        let id = TaskId::new(index, record.generation.load(Std::Relaxed));
+        Some((scheduler::place(id, record.is_coroutine.load(Std::Relaxed))?, id, record))
+    });
+    let mut placed: Vec<_> = placed.collect();
+    placed.sort_unstable_by_key(|(place, ..)| *place);
+    placed.into_iter().map(|(_, id, record)| (id, record))
 }
 
 /// What a task is called.
@@ -168,7 +176,7 @@ pub(super) fn interrupt(cancelled: &Cancel) {
 }
 
 /// Whether the task is seen to wait. Only a hint, outside of a look.
-pub(super) fn seems_to_wait(id: TaskId) -> bool {
+pub(crate) fn seems_to_wait(id: TaskId) -> bool {
     record(id).is_some_and(|record| !record.waiting.load(Ordering::Acquire).is_null())
 }
 
@@ -257,6 +265,14 @@ pub(super) struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
+    /// Who can end a wait for this; a job that its owner runs in any case waits for nobody in particular.
+    fn unserved(&self, resource: &dyn Resource) -> Providers<TaskId> {
+        match resource.providers() {
+            Providers::One(owner) if self.is_served(resource, owner) => Providers::Open,
+            providers => providers,
+        }
+    }
+
     /// The owner that runs what is waited for in any case, while it waits itself: it serves.
     fn is_served(&self, resource: &dyn Resource, provider: TaskId) -> bool {
         let owner = self.waiting(provider);
@@ -275,10 +291,7 @@ impl<'a> WaitFor for Live<'a> {
     }
 
     fn providers(&self, wait: Seen<'a>) -> Providers<TaskId> {
-        match wait.0.resource.providers() {
-            Providers::One(owner) if self.is_served(wait.0.resource, owner) => Providers::Open,
-            providers => providers,
-        }
+        self.unserved(wait.0.resource)
     }
 }
 
@@ -328,28 +341,43 @@ pub(crate) fn waits_of(tasks: &[TaskId]) -> Vec<(TaskId, Waiting)> {
     })
 }
 
-/// Whether a wait of `me` for `resource` would close a cycle, and one of the tasks in between is as `wanted`.
+/// Whether a wait of `me` for `resource` would complete a deadlock, and one of the other tasks in it is as `wanted`.
 #[cfg(feature = "explore")]
 pub(crate) fn leads_through(me: TaskId, resource: &dyn Resource, wanted: impl Fn(TaskId) -> bool) -> bool {
-    let Some(first) = resource.providers().alone().filter(|first| seems_to_wait(*first)) else {
+    if !resource.providers().are_stuck(|provider| *provider == me || seems_to_wait(*provider)) {
         return false;
-    };
+    }
     look(|look| {
-        let graph = Live { look, judged: true };
-        if graph.is_served(resource, first) {
-            return false;
+        let supposed = Supposed { live: Live { look, judged: true }, me, resource };
+        match graph::judge(&supposed, me) {
+            Finding::Deadlock(steps) => steps[1..].iter().any(|step| wanted(step.task)),
+            Finding::Live | Finding::Elsewhere => false,
         }
-        let (mut task, mut found) = (first, false);
-        // A chain of distinct tasks is no longer than all of them; a tail into a foreign cycle ends there.
-        for _ in 0..REGISTRY.tasks.used() {
-            if task == me {
-                return found;
-            }
-            let Some(wait) = graph.waiting(task) else { return false };
-            found |= wanted(task);
-            let Some(next) = graph.providers(wait).alone() else { return false };
-            task = next;
-        }
-        false
     })
+}
+
+/// The live program, if one task waited for something besides.
+#[cfg(feature = "explore")]
+struct Supposed<'a> {
+    live: Live<'a>,
+    me: TaskId,
+    resource: &'a dyn Resource,
+}
+
+#[cfg(feature = "explore")]
+impl<'a> WaitFor for Supposed<'a> {
+    type Task = TaskId;
+    /// None is the wait that is only supposed.
+    type Wait = Option<Seen<'a>>;
+
+    fn waiting(&self, task: TaskId) -> Option<Self::Wait> {
+        if task == self.me { Some(None) } else { self.live.waiting(task).map(Some) }
+    }
+
+    fn providers(&self, wait: Self::Wait) -> Providers<TaskId> {
+        match wait {
+            Some(wait) => self.live.providers(wait),
+            None => self.live.unserved(self.resource),
+        }
+    }
 }

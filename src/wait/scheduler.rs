@@ -128,6 +128,8 @@ pub(crate) trait Scheduler {
     fn park_timeout(&self, timeout: Duration) -> bool;
     /// Lets the others go first, if it can be told.
     fn yield_now(&self);
+    /// The number of a task of this execution: the same in every execution in which the same task starts it.
+    fn number(&self, task: TaskId) -> Option<u32>;
     /// Wakes a task, or lets its next park pass.
     fn unpark(&self, task: TaskId);
     /// Starts a task.
@@ -274,6 +276,12 @@ pub(super) fn park_timeout(timeout: Duration) -> Option<bool> {
 /// Lets other coroutines go first, if tasks are coroutines.
 pub(crate) fn yield_now() -> bool {
     ask(|scheduler| scheduler.yield_now()).is_some()
+}
+
+/// The place of a task among those of the same world: an execution of an explorer, or outside of all of them. There
+/// is none for others.
+pub(super) fn place(task: TaskId, is_coroutine: bool) -> Option<u32> {
+    ask(|scheduler| scheduler.number(task)).unwrap_or((!is_coroutine).then(|| task.index()))
 }
 
 /// Wakes a coroutine, if tasks are coroutines.
@@ -429,6 +437,12 @@ impl StampCell {
         // Outside of an exploration nothing is written: it would be a word that tasks fight for.
         #[cfg(feature = "explore")]
         ask(|scheduler| self.0.store(scheduler.stamp(0), std::sync::atomic::Ordering::Relaxed));
+    }
+
+    /// Nothing has happened yet.
+    pub(crate) fn forget(&self) {
+        #[cfg(feature = "explore")]
+        self.0.store(0, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The same, and what had happened at the stamp that it is until now.

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::cancel::Cancelled;
@@ -103,6 +103,8 @@ pub(super) struct TaskRecord {
     pub(super) waiting: atomic::AtomicPtr<()>,
     pub(super) parker: Parker,
     pub(super) permit: Permit,
+    /// It is a coroutine of an explorer.
+    pub(super) is_coroutine: AtomicBool,
     /// The locks that the task holds together with others: see `shares.rs`.
     pub(super) shares: Shares,
     /// The processor on which the task was seen last: a hint for whoever waits for it.
@@ -117,6 +119,7 @@ impl Default for TaskRecord {
             waiting: atomic::AtomicPtr::new(std::ptr::null_mut()),
             parker: Parker::default(),
             permit: Permit::default(),
+            is_coroutine: AtomicBool::new(false),
             shares: Shares::default(),
             processor: AtomicU32::new(u32::MAX),
         }
@@ -162,9 +165,15 @@ pub(crate) trait Keep {
 #[derive(Default)]
 struct Keeps(RefCell<Vec<Box<dyn Keep>>>);
 
+impl Keeps {
+    fn let_go(&self) {
+        self.0.take().iter().for_each(|kept| kept.let_go());
+    }
+}
+
 impl Drop for Keeps {
     fn drop(&mut self) {
-        self.0.take().iter().for_each(|kept| kept.let_go());
+        self.let_go();
     }
 }
 
@@ -393,7 +402,16 @@ impl Task {
                 self.1.and_then(scheduler::become_task);
             }
         }
+        /// Lets go of what the task keeps, on unwinding too.
+        struct Ends<'a>(&'a Local);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                self.0.keeps.let_go();
+            }
+        }
         let _restore = Restore(outer, coroutine);
+        // While it is still this task: others are told by that.
+        let _ends = Ends(&local);
         body(&local)
     }
 }

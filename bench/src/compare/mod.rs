@@ -128,7 +128,7 @@ pub fn render(results: &Results) -> String {
             None => "",
             Some(cell) => match (cell.get("told"), cell.get("finished"), is_deadlock) {
                 (Some(1.0), _, true) => "**told**",
-                (Some(1.0), _, false) => "told, wrongly",
+                (Some(1.0), _, false) => "told, and there is none",
                 (_, Some(1.0), false) => "**silent**",
                 (_, Some(1.0), true) => "not played",
                 _ => "hangs",

@@ -109,6 +109,10 @@ impl Scheduler for Execution {
         self.rest_before(Pending { op: Op::unasked("yield"), touch: Touch::NOTHING, towards: None });
     }
 
+    fn number(&self, task: TaskId) -> Option<u32> {
+        self.number_of(task).map(u32::from)
+    }
+
     fn unpark(&self, task: TaskId) {
         let Some(number) = self.number_of(task) else { return };
         let fellow = self.fellow(number);

@@ -8,6 +8,7 @@ use super::barging;
 use super::naive::{Seen, enumerate, explored};
 use super::programs::Program;
 use super::systems::{self, System};
+use super::waits::Waits;
 use crate::explore::exploration::{Exploration, Tally};
 use crate::explore::explorer::{Explorer, Settings, Timeouts};
 use crate::explore::mutants::Mutant;
@@ -171,6 +172,22 @@ fn random_systems_are_explored_completely() {
     println!("{counts:?}");
     let programs = counts.programs.into_inner();
     assert!(programs >= cases(3_000) / 4, "only {programs} of the systems are small enough");
+}
+
+#[test]
+fn random_waits_are_explored_completely() {
+    let counts = Counts::default();
+    for_all((1..=cases(3_000)).collect(), |seed| {
+        let waits = Waits::random(seed);
+        let checked = catch_unwind(AssertUnwindSafe(|| compare(seed, waits.body(), MOST, &counts)));
+        if let Err(wrong) = checked {
+            let wrong = wrong.downcast_ref::<String>();
+            panic!("seed {seed}: {wrong:?} of {waits:?}");
+        }
+    });
+    println!("{counts:?}");
+    let programs = counts.programs.into_inner();
+    assert!(programs >= cases(3_000) / 4, "only {programs} of the programs are small enough");
 }
 
 /// The smallest system like that of seed 6083. Whoever leaves the line of a condition because its time is up, while it

@@ -13,11 +13,13 @@ use crate::wait::{
 pub struct Thread {
     id: TaskId,
     name: Option<Arc<str>>,
+    /// Touched by letting it go on, whether it still is or not.
+    permit: Object,
 }
 
 impl Thread {
     pub(super) fn of(id: TaskId, name: Option<Arc<str>>) -> Self {
-        Self { id, name }
+        Self { id, name, permit: permit::object(id) }
     }
 
     /// Its task.
@@ -34,7 +36,7 @@ impl Thread {
     /// Lets the thread's [`park`] end, or the next one not begin. Once is as good as many times.
     #[track_caller]
     pub fn unpark(&self) {
-        permit::object(self.id).step("unpark".into_op(), Kind::Store);
+        self.permit.step("unpark".into_op(), Kind::Store);
         permit::give(self.id);
     }
 }
@@ -67,7 +69,7 @@ impl fmt::Debug for Thread {
 /// The calling thread.
 #[must_use]
 pub fn current() -> Thread {
-    Thread { id: wait::current_id(), name: std::thread::current().name().map(Into::into) }
+    Thread::of(wait::current_id(), std::thread::current().name().map(Into::into))
 }
 
 /// Waits until somebody [unparks](Thread::unpark) this thread; not at all if that has been done since the last time.
@@ -100,6 +102,12 @@ pub fn park() {
 #[track_caller]
 pub fn park_timeout(timeout: Duration) {
     let (op, me) = ("park_timeout".into_op(), Parked(wait::current_id()));
+    if wait::timeouts_any_time() == Some(true) {
+        // The time is up at any moment: at some it has leave to go on, or at that one it has not.
+        me.object().step(op, Kind::Store);
+        permit::take(me.0);
+        return;
+    }
     wait::insist(|terms| {
         let request = Request { arrival: me.arrival(), terms, timed: true, ..Request::new(&me, op) };
         wait::door(request, |inside| inside.until_timeout(&me, me.object(), Some(timeout)))
