@@ -482,7 +482,7 @@ fn is_now(task: Option<&Rc<Local>>) {
 /// The record of a task that has not ended. Nearly always it is the calling one.
 #[inline]
 pub(super) fn with_record<R>(task: TaskId, body: impl FnOnce(&TaskRecord) -> R) -> Option<R> {
-    let is_mine = CURRENT_ID.try_with(Cell::get) == Ok(task.word());
+    let is_mine = CURRENT_ID.try_with(Cell::get).is_ok_and(|id| id == task.word());
     let mut body = Some(body);
     let mut run = |record: &TaskRecord| body.take().map(|body| body(record));
     let done = match is_mine {
