@@ -31,7 +31,7 @@ pub(super) struct Tally {
     pub(super) redundant: u64,
     pub(super) deadlocked: u64,
     pub(super) forgotten: u64,
-    /// An owner served a job because somebody needed it.
+    /// An owner served a job because somebody needed it, or ends were let go that could have ended a deadlock.
     pub(super) needed: bool,
     /// A deadlock was returned as an error.
     pub(super) returned: bool,
@@ -159,8 +159,8 @@ impl Exploration {
             return Some(format!("{} tasks could not be ended", tally.forgotten));
         }
         if !self.stop.load(Ordering::Relaxed) && tally.needed && !found {
-            let why = "an owner served a job only because somebody needed it, and not every order of such news \
-                       and of other jobs is explored";
+            let why = "an owner served a job only because somebody needed it, or a deadlock was completed because \
+                       somebody let go of what could have ended it, and not every order of such news is explored";
             return Some(why.into());
         }
         if !self.stop.load(Ordering::Relaxed) || (found && !limits.keep_going) {

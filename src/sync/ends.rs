@@ -20,6 +20,8 @@ pub(crate) struct Ends(platform::Mutex<Inner>);
 struct Inner {
     open: usize,
     bound: Vec<TaskId>,
+    /// Some end has been let go.
+    narrowed: bool,
 }
 
 /// What is left when an end has been let go.
@@ -46,13 +48,18 @@ impl Inner {
 impl Ends {
     /// So many open ones.
     pub(crate) fn new(open: usize) -> Self {
-        Self(platform::Mutex::new(Inner { open, bound: Vec::new() }))
+        Self(platform::Mutex::new(Inner { open, ..Inner::default() }))
     }
 
     /// For a wait that any one of them can end.
     pub(crate) fn any(&self) -> Providers {
         let inner = self.0.lock();
         if inner.open > 0 { Providers::Open } else { Providers::Any(inner.bound.clone()) }
+    }
+
+    /// Whether some end has been let go.
+    pub(crate) fn have_narrowed(&self) -> bool {
+        self.0.lock().narrowed
     }
 
     /// For a wait that each of them has to end.
@@ -111,6 +118,7 @@ impl Grip {
             return None;
         }
         let mut inner = ends.0.lock();
+        inner.narrowed = true;
         match self.task() {
             None => inner.open -= 1,
             Some(task) => inner.forget(task),

@@ -1,14 +1,27 @@
 //! Leave for a task to go on, which anybody can give and only the task takes; given twice it is one.
+//!
+//! Whoever waits for it is given it from hand to hand, so that it is taken at that moment, whenever its task wakes:
+//!
+//! ```text
+//!   NONE  -- give -->  THERE -- take -->  NONE
+//!   NONE  -- wait -->  WAITS -- give -->  GRANTED (-- give --> GRANTED_AND_THERE) -- take --> NONE (THERE)
+//! ```
 
 use std::sync::PoisonError;
 
 use super::registry;
 use super::scheduler::{Object, StampCell};
 use super::task::TaskId;
-use crate::platform::atomic::{AtomicBool, Ordering};
+use crate::platform::atomic::{AtomicU8, Ordering};
+
+const NONE: u8 = 0;
+const THERE: u8 = 1;
+const WAITS: u8 = 2;
+const GRANTED: u8 = 3;
+const GRANTED_AND_THERE: u8 = 4;
 
 pub(super) struct Permit {
-    is_there: AtomicBool,
+    state: AtomicU8,
     given: StampCell,
     object: std::sync::Mutex<Object>,
 }
@@ -16,7 +29,7 @@ pub(super) struct Permit {
 impl Default for Permit {
     fn default() -> Self {
         Self {
-            is_there: AtomicBool::new(false),
+            state: AtomicU8::new(NONE),
             given: StampCell::NEVER,
             object: std::sync::Mutex::new(Object::NONE),
         }
@@ -26,9 +39,21 @@ impl Default for Permit {
 impl Permit {
     /// It is that of another task now.
     pub(super) fn renew(&self) {
-        self.is_there.store(false, Ordering::Relaxed);
+        self.state.store(NONE, Ordering::Relaxed);
         self.given.forget();
         *self.object.lock().unwrap_or_else(PoisonError::into_inner) = Object::new();
+    }
+}
+
+/// Moves the state on as `next` says, and returns the one before.
+fn moved(permit: &Permit, next: impl Fn(u8) -> u8) -> u8 {
+    let mut now = permit.state.load(Ordering::Relaxed);
+    loop {
+        // What was done before it was given is seen by whoever takes it.
+        match permit.state.compare_exchange(now, next(now), Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(before) => return before,
+            Err(changed) => now = changed,
+        }
     }
 }
 
@@ -36,22 +61,52 @@ impl Permit {
 pub(crate) fn give(task: TaskId) {
     if let Some(record) = registry::record(task) {
         record.permit.given.add_here();
-        record.permit.is_there.store(true, Ordering::Release);
-        task.unpark();
+        let before = moved(&record.permit, |state| match state {
+            WAITS => GRANTED,
+            GRANTED => GRANTED_AND_THERE,
+            NONE => THERE,
+            same => same,
+        });
+        if before == WAITS {
+            task.unpark();
+        }
     }
 }
 
-/// Takes the leave that the calling task has been given, if it has.
-pub(crate) fn take(me: TaskId) -> Option<()> {
+/// Takes the leave that the calling task has been given; if it has none, it waits for it from now on.
+pub(crate) fn take_or_wait(me: TaskId) -> Option<()> {
     let record = registry::record(me)?;
-    // What was done before it was given is seen from here on.
-    let taken = record.permit.is_there.swap(false, Ordering::AcqRel);
-    taken.then(|| record.permit.given.witness())
+    let before = moved(&record.permit, |state| match state {
+        NONE => WAITS,
+        THERE | GRANTED => NONE,
+        GRANTED_AND_THERE => THERE,
+        same => same,
+    });
+    (!matches!(before, NONE | WAITS)).then(|| record.permit.given.witness())
+}
+
+/// Takes it if it is there; the calling task does not wait for it.
+pub(crate) fn take(me: TaskId) {
+    if take_or_wait(me).is_none() {
+        leave(me);
+    }
+}
+
+/// The calling task waits no more; what it has been given meanwhile counts as taken.
+pub(crate) fn leave(me: TaskId) {
+    if let Some(record) = registry::record(me) {
+        moved(&record.permit, |state| match state {
+            WAITS | GRANTED => NONE,
+            GRANTED_AND_THERE => THERE,
+            same => same,
+        });
+    }
 }
 
 /// Whether the task has leave to go on.
 pub(crate) fn is_there(task: TaskId) -> bool {
-    registry::record(task).is_some_and(|record| record.permit.is_there.load(Ordering::Acquire))
+    registry::record(task)
+        .is_some_and(|record| !matches!(record.permit.state.load(Ordering::Acquire), NONE | WAITS))
 }
 
 /// What is touched by giving and taking it.

@@ -144,6 +144,8 @@ pub(crate) trait Scheduler {
     fn closes(&self, cycle: &mut dyn Iterator<Item = TaskId>);
     /// The calling task's step gave this owner, which serves, work that it did not have.
     fn needs(&self, owner: TaskId);
+    /// A deadlock is also a matter of something that is no arrival: not every order of that is explored.
+    fn is_unordered(&self);
     /// A deadlock was found: returned to the calling task as an error, or else nobody will be told.
     fn deadlock(&self, deadlock: &Deadlock, returned: bool);
 }
@@ -313,6 +315,11 @@ pub(super) fn closes(mut cycle: impl Iterator<Item = TaskId>) {
 /// See [`Scheduler::needs`].
 pub(super) fn needs(owner: TaskId) {
     ask(|scheduler| scheduler.needs(owner));
+}
+
+/// See [`Scheduler::is_unordered`].
+pub(super) fn is_unordered() {
+    ask(|scheduler| scheduler.is_unordered());
 }
 
 /// See [`Scheduler::deadlock`].

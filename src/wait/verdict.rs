@@ -12,7 +12,7 @@ use super::door::Wait;
 use super::graph::{self, Finding};
 use super::registry::{self, Live, Look, Seen};
 use super::scheduler::{self, Stamp};
-use super::task::{Local, TaskId};
+use super::task::{self, Local, TaskId};
 use crate::platform::{self, Bug, seeded};
 
 type Step<'a> = graph::Step<TaskId, Seen<'a>>;
@@ -93,7 +93,13 @@ fn find<'a>(look: &'a Look, me: TaskId, judged: bool) -> Finding<(Deadlock, Vec<
         Finding::Elsewhere => return Finding::Elsewhere,
     };
     if judged {
-        scheduler::closes(steps[1..].iter().map(|step| step.task));
+        let caller = task::current_id();
+        scheduler::closes(steps.iter().map(|step| step.task).filter(|task| *task != caller));
+        // That somebody let an end go is part of it too, or completes it, and is no arrival.
+        let narrowed = steps.iter().filter(|step| step.wait.0.resource.has_narrowed()).count();
+        if me != caller || narrowed > 0 {
+            scheduler::is_unordered();
+        }
     }
     if !seeded(Bug::IgnoreServing) && hand_over(&steps) {
         return Finding::Live;

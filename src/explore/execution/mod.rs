@@ -84,7 +84,7 @@ pub(in crate::explore) struct Outcome {
     pub(in crate::explore) panics: Vec<Panicked>,
     /// Coroutines that could not be ended.
     pub(in crate::explore) forgotten: u64,
-    /// An owner served a job because somebody needed it.
+    /// An owner served a job because somebody needed it, or ends were let go that could have ended a deadlock.
     pub(in crate::explore) needed: bool,
 }
 

@@ -180,6 +180,10 @@ impl Scheduler for Execution {
         }
     }
 
+    fn is_unordered(&self) {
+        self.outcome.borrow_mut().needed = true;
+    }
+
     fn deadlock(&self, deadlock: &Deadlock, returned: bool) {
         if !self.ending.get() {
             self.be_patient();

@@ -50,6 +50,9 @@ pub(super) trait Arm: Sync {
 
     fn providers(&self) -> Providers;
 
+    /// Whether ends of the other side have been let go.
+    fn has_narrowed(&self) -> bool;
+
     fn name(&self) -> String;
 }
 
@@ -122,6 +125,15 @@ impl<T: Send> Arm for OneSide<'_, T> {
         }
     }
 
+    fn has_narrowed(&self) -> bool {
+        let (ends, left) = match self.side {
+            Side::Sending => (&self.core.receivers, &self.core.receivers_left),
+            Side::Receiving => (&self.core.senders, &self.core.senders_left),
+        };
+        left.witness();
+        ends.have_narrowed()
+    }
+
     fn name(&self) -> String {
         let channel = self.core.made.name("channel");
         match self.side {
@@ -152,6 +164,10 @@ impl Resource for AnyOf<'_> {
             }
         }
         Providers::Any(tasks)
+    }
+
+    fn has_narrowed(&self) -> bool {
+        self.arms.iter().filter(|arm| arm.has_narrowed()).count() > 0
     }
 
     fn name(&self) -> String {

@@ -127,7 +127,7 @@ impl Awaited for Parked {
     type Value = ();
 
     fn poll(&self, _: TaskId) -> Option<()> {
-        permit::take(self.0)
+        permit::take_or_wait(self.0)
     }
 
     fn is_ready(&self) -> bool {
@@ -136,6 +136,12 @@ impl Awaited for Parked {
 
     fn object(&self) -> Object {
         permit::object(self.0)
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        permit::leave(self.0);
     }
 }
 
