@@ -33,6 +33,8 @@ pub(super) enum Mutant {
     TakesIndependent,
     /// Whether a run ends or is cancelled first does not matter.
     CancelsIndependent,
+    /// Steps are taken before everybody has come to rest although somebody looks.
+    AlwaysHasty,
 }
 
 pub(super) use switch::{is, seed};

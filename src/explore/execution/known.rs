@@ -13,6 +13,7 @@ use super::fellow::Rest;
 use super::{Execution, NOBODY};
 use crate::explore::clock::Clock;
 use crate::explore::dependence::Touch;
+use crate::explore::mutants::{self, Mutant};
 
 /// A step that was taken before.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,8 @@ impl Execution {
     }
 
     fn wants_next(&self, known: &[KnownStep]) {
-        let next = known.get(self.events.get() as usize).filter(|_| self.hasty.get());
+        let hasty = self.hasty.get() || mutants::is(Mutant::AlwaysHasty);
+        let next = known.get(self.events.get() as usize).filter(|_| hasty);
         self.wanted.set(next.map_or(NOBODY, |step| step.task));
     }
 
