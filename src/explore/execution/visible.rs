@@ -25,6 +25,9 @@ impl Execution {
         if !matches!(access.kind, Kind::Settle | Kind::Look) && !shared && known.first != me + 1 {
             self.names.share(object);
         }
+        if !visible {
+            return Touch::NOTHING;
+        }
         let object = match known.with {
             0 => object,
             with => {
@@ -37,7 +40,7 @@ impl Execution {
             Kind::Unlock if known.with != 0 => Kind::TryLock,
             kind => kind,
         };
-        if visible { Touch { object, kind } } else { Touch::NOTHING }
+        Touch { object, kind }
     }
 
     /// Whether the task has done so much without a step that it may be waiting for somebody in a loop. Then this
