@@ -170,6 +170,10 @@ impl Resource for Missing<'_> {
         Providers::All(state.missing.iter().copied().filter(|task| Some(*task) != self.me).collect())
     }
 
+    fn is_about(&self, what: usize) -> bool {
+        std::ptr::from_ref(self.core).addr() == what
+    }
+
     fn name(&self) -> String {
         format!("the others at {}", self.core.made.name("barrier"))
     }
@@ -210,7 +214,7 @@ impl End for Party {
         state.missing.push(task);
         drop(state);
         if task != wait::current_id() {
-            wait::providers_changed();
+            wait::providers_changed(std::ptr::from_ref(&*self.core).addr());
         }
     }
 

@@ -142,6 +142,10 @@ impl<V: Send> Resource for Promise<V> {
         Providers::one(self.value.as_ref().and_then(Reader::provider))
     }
 
+    fn is_about(&self, what: usize) -> bool {
+        self.value.as_ref().is_some_and(|value| value.address() == what)
+    }
+
     fn name(&self) -> String {
         self.made.name("promise")
     }
@@ -199,11 +203,12 @@ impl<V> sealed::Sealed for Resolver<V> {}
 #[allow(private_interfaces, reason = "nobody else implements it")]
 impl<V: Send + 'static> End for Resolver<V> {
     fn bind(&self, task: TaskId) {
-        if let Some(setter) = &*self.0.lock() {
+        let promise = self.0.lock().as_ref().map(|setter| {
             setter.is_provided_by(task);
-        }
-        if task != wait::current_id() {
-            wait::providers_changed();
+            setter.address()
+        });
+        if let Some(promise) = promise.filter(|_| task != wait::current_id()) {
+            wait::providers_changed(promise);
         }
     }
 

@@ -69,6 +69,11 @@ pub(crate) fn slot<V>(provider: Option<TaskId>) -> (Setter<V>, Reader<V>) {
 }
 
 impl<V> Setter<V> {
+    /// By which both halves know the slot.
+    pub(crate) fn address(&self) -> usize {
+        self.0.as_ref().map_or(0, |slot| Arc::as_ptr(slot).addr())
+    }
+
     /// Settles the slot with a value.
     pub(crate) fn set(mut self, value: V) {
         if let Some(slot) = self.0.take() {
@@ -183,6 +188,11 @@ impl<V, X> Awaited for Reader<V, X> {
 }
 
 impl<V, X> Reader<V, X> {
+    /// By which both halves know the slot.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// Calls `then` with the value: by the setter as soon as it is there, or here and now.
     pub(crate) fn then(self, then: impl FnOnce(Settled<V>) + Send + 'static) {
         let slot = &*self.0;

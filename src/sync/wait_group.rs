@@ -104,6 +104,10 @@ impl Resource for Core {
         self.ends.all()
     }
 
+    fn is_about(&self, what: usize) -> bool {
+        std::ptr::from_ref(self).addr() == what
+    }
+
     fn name(&self) -> String {
         format!("the others of {}", self.made.name("wait group"))
     }
@@ -137,7 +141,7 @@ impl End for WaitGroup {
     fn bind(&self, task: TaskId) {
         self.grip.bind(&self.core.ends, task);
         if task != wait::current_id() {
-            wait::providers_changed();
+            wait::providers_changed(std::ptr::from_ref(&*self.core).addr());
         }
     }
 

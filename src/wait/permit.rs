@@ -22,7 +22,9 @@ const GRANTED_AND_THERE: u8 = 4;
 
 pub(super) struct Permit {
     state: AtomicU8,
+    /// What had happened when it was put there, and when it was granted to whoever waited.
     given: StampCell,
+    granted: StampCell,
     object: std::sync::Mutex<Object>,
 }
 
@@ -31,6 +33,7 @@ impl Default for Permit {
         Self {
             state: AtomicU8::new(NONE),
             given: StampCell::NEVER,
+            granted: StampCell::NEVER,
             object: std::sync::Mutex::new(Object::NONE),
         }
     }
@@ -60,7 +63,11 @@ fn moved(permit: &Permit, next: impl Fn(u8) -> u8) -> u8 {
 /// Gives the task leave to go on.
 pub(crate) fn give(task: TaskId) {
     if let Some(record) = registry::record(task) {
-        record.permit.given.add_here();
+        if record.permit.state.load(Ordering::Relaxed) == WAITS {
+            record.permit.granted.set_here();
+        } else {
+            record.permit.given.add_here();
+        }
         let before = moved(&record.permit, |state| match state {
             WAITS => GRANTED,
             GRANTED => GRANTED_AND_THERE,
@@ -82,7 +89,12 @@ pub(crate) fn take_or_wait(me: TaskId) -> Option<()> {
         GRANTED_AND_THERE => THERE,
         same => same,
     });
-    (!matches!(before, NONE | WAITS)).then(|| record.permit.given.witness())
+    match before {
+        NONE | WAITS => return None,
+        THERE => record.permit.given.witness(),
+        _ => record.permit.granted.witness(),
+    }
+    Some(())
 }
 
 /// Takes it if it is there; the calling task does not wait for it.

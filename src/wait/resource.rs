@@ -20,6 +20,12 @@ pub(crate) trait Resource: Sync {
     /// whoever names another task: see [`providers_changed`](super::providers_changed).
     fn providers(&self) -> Providers;
 
+    /// Whether it is, or is part of, what stands at this address.
+    fn is_about(&self, what: usize) -> bool {
+        let _ = what;
+        false
+    }
+
     /// Whether somebody who could have ended a wait for this has let that go: when that was is no arrival of a wait.
     /// For an explorer that has then happened for the calling task.
     fn has_narrowed(&self) -> bool {

@@ -48,11 +48,12 @@ pub(super) fn on_own_wait(me: &Local, wait: &Wait<'_>) -> Result<(), WaitError> 
     }
 }
 
-/// Somebody ceased to be one of several who could end a wait, or has made another task the one who can: what waits may
-/// be a deadlock now. Somebody in it is told.
-pub(crate) fn providers_changed() {
+/// Somebody ceased to be one of several who could end a wait for this, or has made another task the one who can: who
+/// waits for it may be in a deadlock now. Somebody in it is told.
+pub(crate) fn providers_changed(what: usize) {
     registry::look(|look| {
-        for (task, wait) in look.waiters().filter(|(_, wait)| wait.counts()) {
+        let waits_for_it = |wait: &Wait<'_>| wait.counts() && wait.resource.is_about(what);
+        for (task, wait) in look.waiters().filter(|(_, wait)| waits_for_it(wait)) {
             if let Finding::Deadlock((deadlock, steps)) = find(look, task, true) {
                 tell_one_of(&steps, deadlock, wait);
             }

@@ -50,6 +50,9 @@ pub(super) trait Arm: Sync {
 
     fn providers(&self) -> Providers;
 
+    /// By which its channel is known.
+    fn address(&self) -> usize;
+
     /// Whether ends of the other side have been let go.
     fn has_narrowed(&self) -> bool;
 
@@ -125,6 +128,10 @@ impl<T: Send> Arm for OneSide<'_, T> {
         }
     }
 
+    fn address(&self) -> usize {
+        self.core.address()
+    }
+
     fn has_narrowed(&self) -> bool {
         let (ends, left) = match self.side {
             Side::Sending => (&self.core.receivers, &self.core.receivers_left),
@@ -164,6 +171,10 @@ impl Resource for AnyOf<'_> {
             }
         }
         Providers::Any(tasks)
+    }
+
+    fn is_about(&self, what: usize) -> bool {
+        self.arms.iter().any(|arm| arm.address() == what)
     }
 
     fn has_narrowed(&self) -> bool {

@@ -56,6 +56,11 @@ impl<T> Core<T> {
         }
     }
 
+    /// By which waits for it are known.
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// One end of this side is let go.
     fn let_go(&self, side: Side, grip: &Grip) {
         self.object.step(Op::unasked("drop"), Kind::Close);
@@ -70,7 +75,7 @@ impl<T> Core<T> {
                 self.close(side);
             }
             // Whoever waits may not have got in line yet.
-            Some(Left::Bound) => wait::providers_changed(),
+            Some(Left::Bound) => wait::providers_changed(self.address()),
             _ => {}
         }
     }
@@ -79,7 +84,7 @@ impl<T> Core<T> {
     fn bind(&self, side: Side, grip: &Grip, task: TaskId) {
         grip.bind(self.ends(side), task);
         if task != wait::current_id() {
-            wait::providers_changed();
+            wait::providers_changed(self.address());
         }
     }
 }
