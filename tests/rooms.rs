@@ -45,7 +45,7 @@ const ROOT: [(&str, &[&str]); 5] = [
             "WaitOnOwner",
         ],
     ),
-    ("sync", &["thread"]),
+    ("sync", &["select", "thread", "time"]),
     ("explore", &["Explorer"]),
     ("session", &["Canceller", "Outcome", "SessionBuilder", "Run", "RunError", "RunHandle", "Session"]),
 ];

@@ -234,7 +234,7 @@ impl Lock {
                 line: platform::Mutex::new(VecDeque::new()),
                 made: Made::at(made),
                 object,
-                unlocked: StampCell::NEVER,
+                unlocked: StampCell::never(),
             }
         }
     }

@@ -25,14 +25,12 @@ use crate::wait::{self, Cancelled, Deadlock, IntoOp, Providers, Request, Resourc
 /// live. [Hold](End::hold) it, or bind it from birth ([`thread::spawn_with`](crate::thread::spawn_with),
 /// [`Handle::post_with`](crate::Handle::post_with)), and it does.
 #[track_caller]
-#[must_use]
 pub fn promise<V: Send>() -> (Promise<V>, Resolver<V>) {
     promise_named("")
 }
 
 /// A promise that reports call `label`.
 #[track_caller]
-#[must_use]
 pub fn promise_named<V: Send>(label: &'static str) -> (Promise<V>, Resolver<V>) {
     let (setter, value) = slot(None);
     let promise = Promise { value: Some(value), made: Made::at(label.into_op()) };

@@ -378,8 +378,8 @@ impl Lock {
                 line: platform::Mutex::new(VecDeque::new()),
                 made: Made::at(made),
                 object,
-                written: StampCell::NEVER,
-                read: StampCell::NEVER,
+                written: StampCell::never(),
+                read: StampCell::never(),
             }
         }
     }

@@ -67,7 +67,7 @@ fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
-#[cfg(all(test, feature = "cli", not(loom)))]
+#[cfg(all(test, feature = "cli"))]
 mod tests {
     use super::*;
 

@@ -32,8 +32,8 @@ impl Default for Permit {
     fn default() -> Self {
         Self {
             state: AtomicU8::new(NONE),
-            given: StampCell::NEVER,
-            granted: StampCell::NEVER,
+            given: StampCell::never(),
+            granted: StampCell::never(),
             object: std::sync::Mutex::new(Object::NONE),
         }
     }

@@ -433,10 +433,12 @@ pub(crate) struct StampCell(#[cfg(feature = "explore")] std::sync::atomic::Atomi
 
 impl StampCell {
     /// Nothing has happened.
-    pub(crate) const NEVER: Self = Self(
-        #[cfg(feature = "explore")]
-        std::sync::atomic::AtomicU32::new(0),
-    );
+    pub(crate) const fn never() -> Self {
+        Self(
+            #[cfg(feature = "explore")]
+            std::sync::atomic::AtomicU32::new(0),
+        )
+    }
 
     /// All that has happened for the calling task until now.
     #[inline]

@@ -205,8 +205,8 @@ fn the_report_is_the_drawing() {
         let expected = format!(
             "\
 deadlock: 2 tasks wait for each other
-  owner `vm` waits for run #1 of session `inference`    session.run  tests/detection.rs:{ran}
-  run #1 of `inference` waits for a job on owner `vm`   middleware   tests/detection.rs:{called}
+  owner `vm` waits for run #1 of session `inference`    session.run  tests/detection/reports.rs:{ran}
+  run #1 of `inference` waits for a job on owner `vm`   middleware   tests/detection/reports.rs:{called}
   the job would be queued behind the one that waits (eval)"
         );
         assert_eq!(result.unwrap_err().to_string(), expected);

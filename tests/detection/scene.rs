@@ -164,7 +164,8 @@ fn quiet() {
     ONCE.call_once(|| {
         let outside = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !info.payload_as_str().is_some_and(|text| text.starts_with("deadlock: ")) {
+            let text = info.payload().downcast_ref::<String>();
+            if !text.is_some_and(|text| text.starts_with("deadlock: ")) {
                 outside(info);
             }
         }));

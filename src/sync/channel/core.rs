@@ -176,8 +176,8 @@ impl<T> Core<T> {
             capacity,
             senders: Ends::new(1),
             receivers: Ends::new(1),
-            senders_left: StampCell::NEVER,
-            receivers_left: StampCell::NEVER,
+            senders_left: StampCell::never(),
+            receivers_left: StampCell::never(),
             lock: platform::Mutex::new(()),
             state: UnsafeCell::new(state),
         })

@@ -23,6 +23,9 @@ pub struct Scope<'scope, 'env: 'scope> {
     env: PhantomData<&'env mut &'env ()>,
 }
 
+/// What a thread does.
+type Body<'scope> = Box<dyn FnOnce(&Rc<Local>) + Send + 'scope>;
+
 /// A thread of a scope.
 struct Child {
     thread: Thread,
@@ -82,7 +85,7 @@ impl<'scope> Scope<'scope, '_> {
         let panicked = Arc::new(AtomicBool::new(false));
         self.children.lock().push(Child { thread: thread.clone(), ended, panicked: panicked.clone() });
         let (lineage, has_panicked) = (Lineage::current(), panicked.clone());
-        let body: Box<dyn FnOnce(&Rc<Local>) + Send + 'scope> = Box::new(move |me| {
+        let body: Body<'scope> = Box::new(move |me| {
             me.behalf.set(lineage);
             let result = catch_unwind(AssertUnwindSafe(body));
             has_panicked.store(result.is_err(), Ordering::Relaxed);
@@ -91,7 +94,7 @@ impl<'scope> Scope<'scope, '_> {
         });
         // SAFETY: only the lifetime changes. The closure and all that it borrows are gone when `through` is set or
         // dropped, and `scope` returns, or unwinds, no sooner than that.
-        let body: Box<dyn FnOnce(&Rc<Local>) + Send> = unsafe { std::mem::transmute(body) };
+        let body: Body<'static> = unsafe { std::mem::transmute(body) };
         task.start(|| None, None, body).expect("failed to spawn thread");
         ScopedJoinHandle { thread, result, panicked, scope: PhantomData }
     }
