@@ -11,6 +11,7 @@
 //! | `room.rs` | posts that wait for room in small queues, some on behalf of runs that are cancelled |
 //! | `runs.rs` | runs that call back, from outside and from jobs; cancelled, timed out, settled on the owner |
 //! | `locks.rs` | locks in any order, conditions and queues |
+//! | `shared.rs` | locks that many read at once, items that go from hand to hand |
 //! | `tasks.rs` | threads and runs that come and go, so that records of tasks are used again, while others look |
 //! | `ledger.rs` | what became of each job |
 //! | `tools.rs` | random numbers, an executor, the watchdog |
@@ -33,6 +34,8 @@ mod room;
 #[cfg(not(loom))]
 mod runs;
 #[cfg(not(loom))]
+mod shared;
+#[cfg(not(loom))]
 mod tasks;
 #[cfg(not(loom))]
 mod tools;
@@ -54,11 +57,12 @@ fn main() {
     }
     let (rounds, seed) = (tools::from_env("IMPASSE_STRESS", 1), tools::from_env("IMPASSE_STRESS_SEED", 1));
     tools::watch(seed);
-    let parts: [Part; 5] = [
+    let parts: [Part; 6] = [
         ("jobs", 24, jobs::round),
         ("room", 40, room::round),
         ("runs", 24, runs::round),
         ("locks", 24, locks::round),
+        ("shared", 24, shared::round),
         ("tasks", 8, tasks::round),
     ];
     for (part, many, round) in parts {

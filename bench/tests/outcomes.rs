@@ -43,7 +43,7 @@ fn outcomes(explore: impl FnOnce(Arc<Mutex<BTreeSet<Outcome>>>)) -> BTreeSet<Out
 
 fn ours(program: Program) -> BTreeSet<Outcome> {
     fn lock<T>(lock: &impasse::sync::Mutex<T>) -> impasse::sync::MutexGuard<'_, T> {
-        lock.lock().unwrap()
+        lock.lock()
     }
     let spawn = |body| impasse::thread::spawn_named("task", body).unwrap();
     outcomes(|seen| impasse::explore(move || run!(program, seen, impasse::sync::Mutex::new, lock, spawn)))
