@@ -33,7 +33,7 @@ use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Providers, Request, R
 ///     ready.1.wait(&mut is_ready);
 /// }
 /// drop(is_ready);
-/// setter.join()?;
+/// setter.join().unwrap();
 /// # Ok(())
 /// # }
 /// ```

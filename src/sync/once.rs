@@ -31,7 +31,6 @@ impl<T> OnceLock<T> {
     }
 
     /// One for a static: see [`Mutex::const_new`].
-    #[cfg(not(loom))]
     #[must_use]
     pub const fn const_new() -> Self {
         Self { value: std::sync::OnceLock::new(), making: Mutex::const_new(()), object: Object::NONE }

@@ -593,13 +593,20 @@ fn s8_pool(stage: Stage) -> Vec<impasse::Deadlock> {
 
 #[test]
 fn must_detect() {
-    println!("{:42} {:>6} {:>12} {:>12} {:>10}", "", "times", "latency", "executions", "deadlocks");
+    println!(
+        "{:42} {:>6} {:>12} {:>12} {:>10} {:>10}",
+        "", "times", "latency", "executions", "deadlocks", "search"
+    );
     for scene in SCENES {
         let latency = scene.is_detected();
         let report = scene.is_found_by_the_explorer();
         let (executions, deadlocked) = (report.executions(), report.deadlocked());
         let times = crate::scene::TIMES;
-        println!("{:42} {times:>6} {latency:>12.1?} {executions:>12} {deadlocked:>10}", scene.name);
+        let verdict = format!("{:?}", report.verdict()).to_lowercase();
+        println!(
+            "{:42} {times:>6} {latency:>12.1?} {executions:>12} {deadlocked:>10} {verdict:>10}",
+            scene.name
+        );
     }
 }
 
