@@ -8,6 +8,9 @@ use impasse::{WaitError, select, thread};
 
 use crate::tools::{self, Random};
 
+/// A table of two numbers.
+type Table = RwLock<Box<(u64, u64)>>;
+
 const TABLES: usize = 2;
 const TURNS: usize = 150;
 
@@ -18,7 +21,7 @@ pub fn round(seed: u64) {
 
 /// Two tables of two numbers that are always equal, read and written in any order; whoever would close a cycle gives up.
 fn tables(seed: u64) {
-    let tables: Arc<[RwLock<Box<(u64, u64)>>; TABLES]> = Arc::new(std::array::from_fn(|_| RwLock::default()));
+    let tables: Arc<[Table; TABLES]> = Arc::new(std::array::from_fn(|_| RwLock::default()));
     let threads: Vec<_> = (0..4)
         .map(|number| {
             let (tables, mut random) = (tables.clone(), Random::new(seed, 30 + number));
@@ -38,7 +41,7 @@ fn tables(seed: u64) {
     assert!(tables.iter().all(|table| !table.is_locked()));
 }
 
-fn turn(tables: &[RwLock<Box<(u64, u64)>>; TABLES], random: &mut Random) -> Result<(), WaitError> {
+fn turn(tables: &[Table; TABLES], random: &mut Random) -> Result<(), WaitError> {
     let one = random.below(TABLES);
     let other = 1 - one;
     if random.one_in(4) {
