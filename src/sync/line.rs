@@ -54,7 +54,7 @@ impl<V> Iterator for Line<V> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "explore"))]
 mod tests {
     use super::*;
 
