@@ -12,8 +12,8 @@
 //! over, so there is nothing to undo. Whatever blocks later finds this edge published and does the same check.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering as Std};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, Cancelled, WaitError};
@@ -26,7 +26,7 @@ use super::scheduler::{self, Access, Kind, Object, Stamp};
 use super::task::{self, Local, Manner, Server, TaskId};
 use super::verdict;
 use crate::platform::atomic::{Ordering, fence};
-use crate::platform::{Bug, UnsafeCell, seeded};
+use crate::platform::{Bug, UnsafeCell, Unseen, seeded};
 
 /// A wait that somebody asks for.
 pub(crate) struct Request<'a> {
@@ -97,7 +97,7 @@ pub(super) struct Wait<'a> {
     /// Ends it, if it is on behalf of a run.
     pub(super) cancel: Option<Arc<Cancel>>,
     /// The deadlock that this wait has to leave, because the one that completed it could not.
-    pub(super) verdict: OnceLock<(Deadlock, Stamp)>,
+    pub(super) verdict: Unseen<Option<(Deadlock, Stamp)>>,
     /// Nobody could leave the deadlock that it is part of, and that has been said.
     pub(super) given_up: AtomicBool,
     /// Nothing; loom checks the looks of others against the end of this record.
@@ -112,7 +112,8 @@ impl Wait<'_> {
 
     /// Why it is to end without what it waits for, if it is.
     fn is_refused(&self) -> Option<WaitError> {
-        if let Some((deadlock, told)) = self.verdict.get() {
+        let verdict = self.verdict.lock().clone();
+        if let Some((deadlock, told)) = &verdict {
             told.witness();
             deadlock::announce(deadlock);
             return Some(deadlock.clone().into());
@@ -122,7 +123,7 @@ impl Wait<'_> {
 
     /// Whether a verdict may rest on it.
     pub(super) fn counts(&self) -> bool {
-        self.judged && self.verdict.get().is_none() && !self.given_up.load(Std::Relaxed)
+        self.judged && self.verdict.lock().is_none() && !self.given_up.load(Std::Relaxed)
     }
 
     /// Another task looks at this record.
@@ -180,7 +181,7 @@ pub(crate) fn door_of<R, E: From<WaitError>>(
         awaits: request.awaits,
         serves: server.is_some(),
         cancel: if request.terms == Terms::Fallible { me.behalf.cancel() } else { None },
-        verdict: OnceLock::new(),
+        verdict: Unseen::new(None),
         given_up: AtomicBool::new(false),
         alive: UnsafeCell::new(()),
     };

@@ -7,11 +7,10 @@
 //!   NONE  -- wait -->  WAITS -- give -->  GRANTED (-- give --> GRANTED_AND_THERE) -- take --> NONE (THERE)
 //! ```
 
-use std::sync::PoisonError;
-
 use super::registry;
 use super::scheduler::{Object, StampCell};
 use super::task::TaskId;
+use crate::platform::Unseen;
 use crate::platform::atomic::{AtomicU8, Ordering};
 
 const NONE: u8 = 0;
@@ -25,7 +24,7 @@ pub(super) struct Permit {
     /// What had happened when it was put there, and when it was granted to whoever waited.
     given: StampCell,
     granted: StampCell,
-    object: std::sync::Mutex<Object>,
+    object: Unseen<Object>,
 }
 
 impl Default for Permit {
@@ -34,7 +33,7 @@ impl Default for Permit {
             state: AtomicU8::new(NONE),
             given: StampCell::never(),
             granted: StampCell::never(),
-            object: std::sync::Mutex::new(Object::NONE),
+            object: Unseen::new(Object::NONE),
         }
     }
 }
@@ -44,7 +43,7 @@ impl Permit {
     pub(super) fn renew(&self) {
         self.state.store(NONE, Ordering::Relaxed);
         self.given.forget();
-        *self.object.lock().unwrap_or_else(PoisonError::into_inner) = Object::new();
+        *self.object.lock() = Object::new();
     }
 }
 
@@ -124,5 +123,5 @@ pub(crate) fn is_there(task: TaskId) -> bool {
 /// What is touched by giving and taking it.
 pub(crate) fn object(task: TaskId) -> Object {
     let record = registry::record(task);
-    record.map_or(Object::NONE, |record| *record.permit.object.lock().unwrap_or_else(PoisonError::into_inner))
+    record.map_or(Object::NONE, |record| *record.permit.object.lock())
 }

@@ -7,10 +7,9 @@
 //! The stores are relaxed. Whoever waits publishes that after them, so somebody who sees the wait sees what the waiter
 //! noted before; and what is noted of a task that runs is no matter, since a task that runs is live.
 
-use std::sync::PoisonError;
-
 use super::registry;
 use super::task::{self, TaskId};
+use crate::platform::Unseen;
 use crate::platform::atomic::{AtomicUsize, Ordering};
 
 /// So many are noted without a list.
@@ -19,26 +18,22 @@ const FEW: usize = 4;
 /// What one task shares, by address, as often as it has taken it.
 pub(super) struct Shares {
     few: [AtomicUsize; FEW],
-    more: std::sync::Mutex<Vec<usize>>,
+    more: Unseen<Vec<usize>>,
 }
 
 impl Default for Shares {
     fn default() -> Self {
-        Self { few: std::array::from_fn(|_| AtomicUsize::new(0)), more: std::sync::Mutex::default() }
+        Self { few: std::array::from_fn(|_| AtomicUsize::new(0)), more: Unseen::new(Vec::new()) }
     }
 }
 
 impl Shares {
-    fn more(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
-        self.more.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Once more.
     #[inline]
     pub(super) fn add(&self, what: usize) {
         match self.few.iter().find(|place| place.load(Ordering::Relaxed) == 0) {
             Some(place) => place.store(what, Ordering::Relaxed),
-            None => self.more().push(what),
+            None => self.more.lock().push(what),
         }
     }
 
@@ -49,19 +44,19 @@ impl Shares {
             place.store(0, Ordering::Relaxed);
             return true;
         }
-        let mut more = self.more();
+        let mut more = self.more.lock();
         let at = more.iter().rposition(|other| *other == what);
         at.map(|at| more.swap_remove(at)).is_some()
     }
 
     fn holds(&self, what: usize) -> bool {
-        self.few.iter().any(|place| place.load(Ordering::Relaxed) == what) || self.more().contains(&what)
+        self.few.iter().any(|place| place.load(Ordering::Relaxed) == what) || self.more.lock().contains(&what)
     }
 
     /// The task has ended; what it has not given back nobody gives back.
     pub(super) fn clear(&self) {
         self.few.iter().for_each(|place| place.store(0, Ordering::Relaxed));
-        self.more().clear();
+        self.more.lock().clear();
     }
 }
 

@@ -73,7 +73,7 @@ fn tell_one_of(steps: &[Step<'_>], deadlock: Deadlock, completes: &Wait<'_>) {
     match steps.iter().find(|step| step.wait.0.fallible) {
         Some(victim) => {
             // It counts no more from here on, so nobody has told it before.
-            let _ = victim.wait.0.verdict.set((deadlock, Stamp::here()));
+            *victim.wait.0.verdict.lock() = Some((deadlock, Stamp::here()));
             victim.task.unpark();
         }
         None => {

@@ -4,13 +4,13 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::{Core, Item, Parcel, Side, Tried};
 use super::ends::{Receiver, Sender};
 use super::error::{RecvError, SendError};
-use crate::platform;
+use crate::platform::{self, Unseen};
 use crate::sync::slot::{Setter, slot};
 use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Providers, Request, Resource, WaitError};
 
@@ -154,13 +154,13 @@ impl<T: Send> Arm for OneSide<'_, T> {
 struct AnyOf<'a> {
     arms: &'a [&'a dyn Arm],
     /// Since the task is in line.
-    chooser: OnceLock<Arc<Chooser>>,
+    chooser: Unseen<Option<Arc<Chooser>>>,
 }
 
 impl Resource for AnyOf<'_> {
     fn providers(&self) -> Providers {
         // Whoever has been served waits for nobody, whether it knows that or not.
-        if self.chooser.get().is_some_and(|chooser| chooser.is_claimed()) {
+        if self.chooser.lock().as_ref().is_some_and(|chooser| chooser.is_claimed()) {
             return Providers::Open;
         }
         let mut tasks = Vec::new();
@@ -191,7 +191,7 @@ impl Resource for AnyOf<'_> {
 /// be done first. Returns its index; `None` if no operation is done within `limit`, if there is one (a time of zero is a
 /// try).
 pub(super) fn choose(arms: &[&dyn Arm], op: Op, limit: Option<Duration>) -> Result<Option<usize>, WaitError> {
-    let resource = AnyOf { arms, chooser: OnceLock::new() };
+    let resource = AnyOf { arms, chooser: Unseen::new(None) };
     let is_try = limit.is_some_and(|limit| limit.is_zero() || wait::timeouts_any_time() == Some(true));
     let Some((first, rest)) = arms.split_first() else {
         // Nothing will ever come of no operation.
@@ -214,8 +214,8 @@ pub(super) fn choose(arms: &[&dyn Arm], op: Op, limit: Option<Duration>) -> Resu
     wait::door(request, |inside| {
         let (setter, fired) = slot(None);
         let chooser = Arc::new(Chooser(platform::Mutex::new(Some(setter))));
-        let chooser = resource.chooser.get_or_init(|| chooser);
-        if let Some(done) = attempt(arms, Some(chooser)) {
+        *resource.chooser.lock() = Some(chooser.clone());
+        if let Some(done) = attempt(arms, Some(&chooser)) {
             // Nobody else can have claimed it; that it is given up means nothing.
             return Ok(Some(done));
         }
