@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::ends::{End, Grip, Held, sealed};
+use super::ends::{End, Grip, Held, is_bound, sealed};
 use super::line::Line;
 use super::made::Made;
 use crate::platform;
@@ -179,8 +179,8 @@ impl Resource for Missing<'_> {
     }
 }
 
-/// The right of one task to take part in a [`Barrier`]. Dropped, it is waited for no more. It counts for the detector when it is bound: by
-/// [`End::hold`], or from birth by [`thread::spawn_with`](crate::thread::spawn_with).
+/// The right of one task to take part in a [`Barrier`]. Dropped, it is waited for no more. It counts for the detector
+/// when it is bound: by [`End::hold`], or from birth by [`thread::spawn_with`](crate::thread::spawn_with).
 pub struct Party {
     core: Arc<Core>,
     task: Grip,
@@ -213,13 +213,11 @@ impl End for Party {
         state.bound.push(task);
         state.missing.push(task);
         drop(state);
-        if task != wait::current_id() {
-            wait::providers_changed(std::ptr::from_ref(&*self.core).addr());
-        }
+        is_bound(task, std::ptr::from_ref(&*self.core).addr());
     }
 
     fn let_go(&self) {
-        if self.task.is_let_go() {
+        if !self.task.lets_go() {
             return;
         }
         self.core.object.step(Op::unasked("leave the barrier"), Kind::Store);

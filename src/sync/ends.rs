@@ -68,6 +68,14 @@ impl Ends {
     }
 }
 
+/// An end of what stands at this address is `task`'s now. If that is not the calling task, whoever waits for it may be
+/// stuck by that.
+pub(crate) fn is_bound(task: TaskId, what: usize) {
+    if task != wait::current_id() {
+        wait::providers_changed(what);
+    }
+}
+
 /// One of several ends.
 pub(crate) struct Grip {
     /// The task that it is bound to, as a word, or 0.
@@ -107,14 +115,14 @@ impl Grip {
         inner.bound.push(task);
     }
 
-    /// Lets the end go; says whether it was before.
-    pub(crate) fn is_let_go(&self) -> bool {
-        self.let_go.swap(true, Ordering::Relaxed)
+    /// Lets the end go; `false` if it has been let go before.
+    pub(crate) fn lets_go(&self) -> bool {
+        !self.let_go.swap(true, Ordering::Relaxed)
     }
 
     /// Lets the end go, and says what is left; or nothing if it has been let go before.
     pub(crate) fn let_go(&self, ends: &Ends) -> Option<Left> {
-        if self.is_let_go() {
+        if !self.lets_go() {
             return None;
         }
         let mut inner = ends.0.lock();

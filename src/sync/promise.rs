@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::ends::{End, Held, sealed};
+use super::ends::{End, Held, is_bound, sealed};
 use super::future::Arriving;
 use super::made::Made;
 use super::slot::{Reader, Setter, slot};
@@ -205,9 +205,7 @@ impl<V: Send + 'static> End for Resolver<V> {
             setter.is_provided_by(task);
             setter.address()
         });
-        if let Some(promise) = promise.filter(|_| task != wait::current_id()) {
-            wait::providers_changed(promise);
-        }
+        promise.into_iter().for_each(|promise| is_bound(task, promise));
     }
 
     fn let_go(&self) {

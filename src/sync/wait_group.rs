@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::ends::{End, Ends, Grip, Left, sealed};
+use super::ends::{End, Ends, Grip, Left, is_bound, sealed};
 use super::line::Line;
 use super::made::Made;
 use crate::platform;
@@ -140,9 +140,7 @@ impl sealed::Sealed for WaitGroup {}
 impl End for WaitGroup {
     fn bind(&self, task: TaskId) {
         self.grip.bind(&self.core.ends, task);
-        if task != wait::current_id() {
-            wait::providers_changed(std::ptr::from_ref(&*self.core).addr());
-        }
+        is_bound(task, std::ptr::from_ref(&*self.core).addr());
     }
 
     fn let_go(&self) {

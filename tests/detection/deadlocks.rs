@@ -9,7 +9,7 @@ use impasse::sync::{
 };
 use impasse::{Owner, Session, Shutdown, WaitOnOwner, thread};
 
-use crate::scene::{Ended, OrDeadlock, Scene, Stage, part, play};
+use crate::scene::{Ended, OrDeadlock, Scene, Stage, part, play, two_that_wait_for_their_pool};
 
 /// Each: its name, and the scene.
 const SCENES: &[Scene] = &[
@@ -577,18 +577,7 @@ fn s7_teardown(stage: Stage) -> Vec<impasse::Deadlock> {
 
 /// All workers wait for work that is queued at their pool.
 fn s8_pool(stage: Stage) -> Vec<impasse::Deadlock> {
-    let pool = Arc::new(thread::Pool::new("workers", 2).unwrap());
-    let met = stage.meeting(2);
-    let outer: Vec<_> = (0..2)
-        .map(|_| {
-            let (inner, met) = (pool.clone(), met.clone());
-            pool.spawn(move || {
-                met.wait();
-                inner.spawn(|| ()).wait().or_deadlock()
-            })
-        })
-        .collect();
-    outer.into_iter().filter_map(|work| work.wait().unwrap().err()).collect()
+    two_that_wait_for_their_pool(stage, 2)
 }
 
 #[test]

@@ -92,6 +92,22 @@ pub(crate) fn play<const N: usize>(parts: [Box<dyn FnOnce() -> Ended + Send>; N]
     ended.into_iter().filter_map(Result::err).collect()
 }
 
+/// Two workers of a pool of this size wait for work that is queued at that pool.
+pub(crate) fn two_that_wait_for_their_pool(stage: Stage, workers: usize) -> Vec<Deadlock> {
+    let pool = Arc::new(thread::Pool::new("workers", workers).unwrap());
+    let met = stage.meeting(2);
+    let outer: Vec<_> = (0..2)
+        .map(|_| {
+            let (inner, met) = (pool.clone(), met.clone());
+            pool.spawn(move || {
+                met.wait();
+                inner.spawn(|| ()).wait().or_deadlock()
+            })
+        })
+        .collect();
+    outer.into_iter().filter_map(|work| work.wait().unwrap().err()).collect()
+}
+
 /// A part of [`play`].
 pub(crate) fn part(body: impl FnOnce() -> Ended + Send + 'static) -> Box<dyn FnOnce() -> Ended + Send> {
     Box::new(body)

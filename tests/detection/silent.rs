@@ -7,7 +7,7 @@ use impasse::sync::channel::{bounded, unbounded};
 use impasse::sync::{Mutex, RwLock, promise};
 use impasse::{Deadlock, thread};
 
-use crate::scene::{OrDeadlock, Scene, Stage, part, play};
+use crate::scene::{OrDeadlock, Scene, Stage, part, play, two_that_wait_for_their_pool};
 
 /// Short scenes: many times on real threads, and explored.
 const SCENES: &[Scene] = &[
@@ -181,18 +181,7 @@ fn open_promise(stage: Stage) -> Vec<Deadlock> {
 }
 
 fn free_worker(stage: Stage) -> Vec<Deadlock> {
-    let pool = Arc::new(thread::Pool::new("workers", 3).unwrap());
-    let met = stage.meeting(2);
-    let outer: Vec<_> = (0..2)
-        .map(|_| {
-            let (inner, met) = (pool.clone(), met.clone());
-            pool.spawn(move || {
-                met.wait();
-                inner.spawn(|| ()).wait().or_deadlock()
-            })
-        })
-        .collect();
-    none(outer.into_iter().map(|work| work.wait().unwrap()))
+    two_that_wait_for_their_pool(stage, 3)
 }
 
 #[test]

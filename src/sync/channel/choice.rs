@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::core::{Core, Item, Parcel, Side, Tried};
 use super::ends::{Receiver, Sender};
-use super::error::{RecvError, SendError};
+use super::error::{self, RecvError, SendError};
 use crate::platform::{self, Unseen};
 use crate::sync::slot::{Setter, slot};
 use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Providers, Request, Resource, WaitError};
@@ -178,7 +178,8 @@ impl Resource for AnyOf<'_> {
     }
 
     fn has_narrowed(&self) -> bool {
-        self.arms.iter().filter(|arm| arm.has_narrowed()).count() > 0
+        // Each is asked: what happened there has then happened here.
+        self.arms.iter().fold(false, |narrowed, arm| arm.has_narrowed() | narrowed)
     }
 
     fn name(&self) -> String {
@@ -367,14 +368,7 @@ impl<T: Send> Chosen<'_, T> {
     pub fn received(self, outcome: &Outcome) -> Result<T, RecvError> {
         assert!(self.side == Side::Receiving, "what is sent is not received");
         let item = self.parcel.lock().take();
-        match (item, outcome.error.take()) {
-            (Some((item, sent)), _) => {
-                sent.witness();
-                Ok(item)
-            }
-            (None, Some(error)) => Err(error.into()),
-            (None, None) => Err(RecvError::Disconnected),
-        }
+        error::received(item, outcome.error.take())
     }
 
     /// Whether it was sent.
@@ -389,11 +383,7 @@ impl<T: Send> Chosen<'_, T> {
     pub fn sent(self, outcome: &Outcome) -> Result<(), SendError<T>> {
         assert!(self.side == Side::Sending, "what is received is not sent");
         let item = self.parcel.lock().take();
-        match (item, outcome.error.take()) {
-            (None, _) => Ok(()),
-            (Some((item, _)), Some(error)) => Err(SendError::of(item, error)),
-            (Some((item, _)), None) => Err(SendError::Disconnected(item)),
-        }
+        error::sent(item, outcome.error.take())
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::choice::{OneSide, choose};
 use super::core::{Core, Side};
-use super::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
-use crate::sync::ends::{End, Ends, Grip, Left, sealed};
+use super::error::{
+    self, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
+use crate::sync::ends::{End, Ends, Grip, Left, is_bound, sealed};
 use crate::wait::{self, IntoOp, Kind, Op, Stamp, TaskId};
 
 /// A channel that holds as many items as are sent. Reports call it by this line.
@@ -83,9 +85,7 @@ impl<T> Core<T> {
     /// One end of this side is this task's from now on.
     fn bind(&self, side: Side, grip: &Grip, task: TaskId) {
         grip.bind(self.ends(side), task);
-        if task != wait::current_id() {
-            wait::providers_changed(self.address());
-        }
+        is_bound(task, self.address());
     }
 }
 
@@ -105,11 +105,7 @@ impl<T: Send> Sender<T> {
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
         let arm = self.sends(item);
         let ended = choose(&[&arm], "send".into_op(), None);
-        match (arm.item(), ended) {
-            (None, _) => Ok(()),
-            (Some((item, _)), Ok(_)) => Err(SendError::Disconnected(item)),
-            (Some((item, _)), Err(error)) => Err(SendError::of(item, error)),
-        }
+        error::sent(arm.item(), ended.err())
     }
 
     /// Sends an item if it need not wait.
@@ -170,11 +166,7 @@ impl<T: Send> Receiver<T> {
     pub fn recv(&self) -> Result<T, RecvError> {
         let arm = OneSide::new(&self.core, Side::Receiving, None);
         let ended = choose(&[&arm], "recv".into_op(), None);
-        match (received(&arm), ended) {
-            (Some(item), _) => Ok(item),
-            (None, Ok(_)) => Err(RecvError::Disconnected),
-            (None, Err(error)) => Err(error.into()),
-        }
+        error::received(arm.item(), ended.err())
     }
 
     /// Takes the first item if there is one.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::core::Item;
 use crate::wait::{Cancelled, Deadlock, WaitError};
 
 /// Why an item was not sent.
@@ -86,8 +87,29 @@ pub enum RecvTimeoutError {
     Cancelled,
 }
 
+/// What comes of receiving: the item that is there, or why there is none.
+pub(super) fn received<T>(item: Option<Item<T>>, error: Option<WaitError>) -> Result<T, RecvError> {
+    match (item, error) {
+        (Some((item, sent)), _) => {
+            sent.witness();
+            Ok(item)
+        }
+        (None, Some(error)) => Err(error.into()),
+        (None, None) => Err(RecvError::Disconnected),
+    }
+}
+
+/// What comes of sending: the item is gone, or why it is still there.
+pub(super) fn sent<T>(item: Option<Item<T>>, error: Option<WaitError>) -> Result<(), SendError<T>> {
+    match (item, error) {
+        (None, _) => Ok(()),
+        (Some((item, _)), Some(error)) => Err(SendError::of(item, error)),
+        (Some((item, _)), None) => Err(SendError::Disconnected(item)),
+    }
+}
+
 impl<T> SendError<T> {
-    pub(super) fn of(item: T, error: WaitError) -> Self {
+    fn of(item: T, error: WaitError) -> Self {
         match error {
             WaitError::Deadlock(deadlock) => Self::Deadlock(item, deadlock),
             WaitError::Cancelled(cancelled) => Self::Cancelled(item, cancelled),
