@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+use std::cell::RefCell;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock, PoisonError};
 
@@ -97,6 +98,9 @@ impl Parker {
 /// A model gains nothing by looking twice.
 pub(crate) const CAN_SPIN: bool = false;
 
+/// A line is no property.
+pub(crate) const KEEPS_LINES: bool = false;
+
 /// There is nothing to gain in a model.
 pub(crate) fn fetch<V: ?Sized>(_: &V) {}
 
@@ -147,8 +151,20 @@ pub(crate) struct Table<T: 'static> {
 
 pub(crate) type Record<T> = Arc<T>;
 
-pub(crate) fn same<T>(record: &Record<T>) -> Record<T> {
-    record.clone()
+pub(crate) struct RecordCell<T>(RefCell<Option<Record<T>>>);
+
+impl<T> RecordCell<T> {
+    pub(crate) const fn new() -> Self {
+        Self(RefCell::new(None))
+    }
+
+    pub(crate) fn set(&self, record: Option<&Record<T>>) {
+        self.0.replace(record.cloned());
+    }
+
+    pub(crate) fn get(&self) -> Option<Record<T>> {
+        self.0.borrow().clone()
+    }
 }
 
 /// Five threads, and tasks that are made for runs before they have one.
@@ -222,16 +238,18 @@ macro_rules! thread_words {
 pub(crate) use thread_words;
 
 macro_rules! const_fn {
-    ($(#[$about:meta])* fn $name:ident($($argument:ident: $kind:ty),*) -> $made:ty $body:block) => {
+    ($(#[$about:meta])* $seen:vis fn $name:ident($($argument:ident: $kind:ty),*) -> $made:ty $body:block) => {
         $(#[$about])*
-        fn $name($($argument: $kind),*) -> $made $body
+        $seen fn $name($($argument: $kind),*) -> $made $body
     };
 }
 pub(crate) use const_fn;
 
-pub(crate) fn in_a_moment(_: impl FnMut() -> Option<bool>) -> bool {
+pub(crate) fn in_a_moment(_: impl FnMut(u32) -> Option<bool>) -> bool {
     false
 }
+
+pub(crate) const fn relax(_: u32) {}
 
 pub(crate) fn yield_now() {
     loom::thread::yield_now();

@@ -76,6 +76,9 @@ impl Parker {
     }
 }
 
+/// Whether it is of any use to note where a lock was taken.
+pub(crate) const KEEPS_LINES: bool = true;
+
 /// Whether looking again and again can be worth it.
 pub(crate) const CAN_SPIN: bool = true;
 
@@ -133,7 +136,7 @@ impl<T> UnsafeCell<T> {
 }
 
 /// How many chunks a [`Table`] can have, and how many records the first one has.
-const CHUNKS: usize = 26;
+const CHUNKS: usize = 22;
 const FIRST: u32 = 64;
 
 /// Records that stay where they are for as long as the program runs, found by a number, used again and again.
@@ -149,9 +152,22 @@ pub(crate) struct Table<T: 'static> {
 /// A record of a [`Table`].
 pub(crate) type Record<T> = &'static T;
 
-/// The same record once more.
-pub(crate) const fn same<T>(record: &Record<T>) -> Record<T> {
-    record
+/// A place for a record.
+pub(crate) struct RecordCell<T: 'static>(Cell<Option<Record<T>>>);
+
+impl<T> RecordCell<T> {
+    pub(crate) const fn new() -> Self {
+        Self(Cell::new(None))
+    }
+
+    pub(crate) fn set(&self, record: Option<&Record<T>>) {
+        self.0.set(record.copied());
+    }
+
+    #[inline(always)]
+    pub(crate) const fn get(&self) -> Option<Record<T>> {
+        self.0.get()
+    }
 }
 
 impl<T: Default> Table<T> {
@@ -167,13 +183,13 @@ impl<T: Default> Table<T> {
     ///
     /// # Panics
     ///
-    /// With four billion records in use.
+    /// With 268 million records in use.
     pub(crate) fn take(&self) -> u32 {
         let mut free = self.free.lock();
         free.pop().unwrap_or_else(|| {
             let index = self.used.load(Ordering::Relaxed);
             let (chunk, _) = Self::place(index);
-            assert!(chunk < CHUNKS, "more than {} tasks at one time", u32::MAX - FIRST);
+            assert!(chunk < CHUNKS, "more than {index} tasks at one time");
             self.chunks[chunk]
                 .get_or_init(|| std::iter::repeat_with(T::default).take((FIRST as usize) << chunk).collect());
             // Release: whoever counts the records finds their chunks.
@@ -336,9 +352,9 @@ pub(crate) use late;
 
 /// A function that makes what stands in a static.
 macro_rules! const_fn {
-    ($(#[$about:meta])* fn $name:ident($($argument:ident: $kind:ty),*) -> $made:ty $body:block) => {
+    ($(#[$about:meta])* $seen:vis fn $name:ident($($argument:ident: $kind:ty),*) -> $made:ty $body:block) => {
         $(#[$about])*
-        const fn $name($($argument: $kind),*) -> $made $body
+        $seen const fn $name($($argument: $kind),*) -> $made $body
     };
 }
 pub(crate) use const_fn;
@@ -355,17 +371,22 @@ pub(crate) use thread_words;
 
 /// Asks again and again for as long as that is cheaper than to wait: a few turns of spinning, then a few that let
 /// others go first. `None` goes on; `false` if nothing came of it.
-pub(crate) fn in_a_moment(mut ask: impl FnMut() -> Option<bool>) -> bool {
+pub(crate) fn in_a_moment(mut ask: impl FnMut(u32) -> Option<bool>) -> bool {
     for turn in 0..10 {
         match turn {
-            0..3 => (0..2 << turn).for_each(|_| std::hint::spin_loop()),
+            0..3 => relax(turn),
             _ => std::thread::yield_now(),
         }
-        if let Some(done) = ask() {
+        if let Some(done) = ask(turn) {
             return done;
         }
     }
     false
+}
+
+/// Does nothing for a while: the longer, the more often that has been of no use.
+pub(crate) fn relax(turn: u32) {
+    (0..2_u32 << turn.min(8)).for_each(|_| std::hint::spin_loop());
 }
 
 /// Lets other threads go first.

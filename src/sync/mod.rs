@@ -4,11 +4,11 @@
 //! | --- | --- |
 //! | `slot.rs` | a value that arrives once: every reply and every result of a run |
 //! | `mutex.rs` | a lock that knows who holds it |
-//! | `rwlock.rs` | a lock that knows who reads it and who writes |
-//! | `made.rs` | what a primitive is called, and who took it where |
+//! | `rwlock/` | a lock that knows who reads it and who writes |
+//! | `made.rs` | what a primitive is called |
 //! | `condvar.rs` | waiting, with a lock given back, to be notified |
 //! | `promise.rs` | a value that one task promises and another waits for |
-//! | `channel.rs` | items that go from senders to receivers, and a choice among several such |
+//! | `channel/` | items that go from senders to receivers, and a choice among several such |
 //! | `ends.rs` | who can still do what others wait for, and ends that are bound to their task |
 //! | `once.rs` | what is done once, while others wait for it |
 //! | `barrier.rs` | where tasks wait for each other |
@@ -40,10 +40,10 @@ pub mod thread;
 pub mod time;
 mod wait_group;
 
+pub use crate::wait::keep_lines;
 pub use barrier::{Barrier, BarrierWaitResult, Party};
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use ends::{End, Held};
-pub use made::keep_lines;
 pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, RawMutex};
 pub use once::{LazyLock, Once, OnceLock};
 pub use promise::{Promise, PromiseError, Promised, Resolver, promise, promise_named};

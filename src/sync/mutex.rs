@@ -16,8 +16,8 @@ use super::made::Made;
 use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::{self, Bug, Late, late, seeded};
 use crate::wait::{
-    self, Arrival, Awaited, IntoOp, Kind, Object, Op, Providers, Request, Resource, Site, StampCell, TaskId,
-    Terms, WaitError,
+    self, Arrival, Awaited, Held, IntoOp, Kind, Object, Op, Providers, Request, Resource, Site, StampCell,
+    TaskId, Terms, WaitError,
 };
 
 /// A mutual exclusion lock whose waits are seen by the detector. As `parking_lot`'s: no poisoning, and everything
@@ -144,14 +144,14 @@ impl RawMutex {
 impl RawMutex {
     /// Takes the lock, by whatever it takes, and whatever has been cancelled.
     pub(super) fn lock_surely(&self, op: Op) {
-        if self.lock.acquire(op, Terms::Infallible).is_err() {
+        if !self.lock.take_at_once(op) && self.lock.arrive(op, Terms::Infallible).is_err() {
             wait::never();
         }
     }
 
     /// Takes the lock.
     pub(super) fn lock_checked(&self, op: Op) -> Result<(), WaitError> {
-        self.lock.acquire(op, Terms::Fallible)
+        self.lock.acquire(op)
     }
 }
 
@@ -210,20 +210,29 @@ impl fmt::Debug for RawMutex {
     }
 }
 
-/// What the lock consists of.
+/// The task of a word.
+#[inline(always)]
+fn holder_of(word: u64) -> Option<TaskId> {
+    TaskId::from_word(word & !WAITED_FOR)
+}
+
+/// What the lock consists of. The word comes last, beside the value: whoever takes the lock needs both, and where tasks
+/// fight for it they would fight for two cache lines.
+#[repr(C)]
 struct Lock {
-    /// The task that holds it, or 0; and [`WAITED_FOR`].
-    word: AtomicU64,
     /// Those who wait, longest first.
     line: platform::Mutex<VecDeque<TaskId>>,
     made: Made,
     object: Object,
     /// What had happened when it was last unlocked.
     unlocked: StampCell,
+    /// The task that holds it, or 0; and [`WAITED_FOR`].
+    word: AtomicU64,
 }
 
-/// Set in the word while somebody is in the line. No task's generation comes near it.
+/// Set in the word while somebody is in the line.
 const WAITED_FOR: u64 = 1 << 63;
+const _: () = assert!(WAITED_FOR & !TaskId::SPARE == 0);
 
 impl Lock {
     platform::const_fn! {
@@ -241,33 +250,52 @@ impl Lock {
 
     /// Takes the lock, waiting for it if need be.
     #[inline]
-    fn acquire(&self, op: Op, terms: Terms) -> Result<(), WaitError> {
-        let me = wait::current_id();
-        self.object.arrive(op, Kind::Lock, self)?;
-        if !self.take(0, me) && (wait::is_explored() || !self.take_soon(me)) {
-            self.wait(op, terms)?;
-        }
-        self.is_taken(op);
-        Ok(())
+    fn acquire(&self, op: Op) -> Result<(), WaitError> {
+        if self.take_at_once(op) { Ok(()) } else { self.arrive(op, Terms::Fallible) }
     }
 
     /// The same, by whatever it takes: see [`wait::insist`].
     #[inline]
     #[track_caller]
     fn acquire_surely(&self, op: Op) {
-        if wait::is_explored() || !self.take(0, wait::current_id()) {
-            return wait::insist(|terms| self.acquire(op, terms));
+        if !self.take_at_once(op) {
+            wait::insist(|terms| self.arrive(op, terms));
         }
-        self.made.is_taken(op);
+    }
+
+    /// Takes the lock, and that no later than in a moment. Never in an exploration: there it begins with an arrival.
+    #[inline]
+    fn take_at_once(&self, op: Op) -> bool {
+        let me = wait::current_id();
+        let taken = !wait::is_explored() && (self.take(0, me) || self.take_soon(me));
+        if taken {
+            wait::hold(me, Held::alone(self), op);
+        }
+        taken
+    }
+
+    #[cold]
+    fn arrive(&self, op: Op, terms: Terms) -> Result<(), WaitError> {
+        let me = wait::current_id();
+        self.object.arrive(op, Kind::Lock, self)?;
+        if !self.take(0, me) {
+            let request = Request { arrival: Arrival::Made, terms, ..Request::new(self, op) };
+            wait::door(request, |inside| inside.until(&Turn { lock: self, in_line: Cell::new(false) }))?;
+        }
+        self.is_taken(me, op);
+        Ok(())
     }
 
     /// Takes the lock if it becomes free in a moment and nobody is in line: most holders are quick. (How long is
     /// parking_lot's choice too.)
+    #[cold]
     fn take_soon(&self, me: TaskId) -> bool {
-        platform::in_a_moment(|| {
+        platform::in_a_moment(|turn| {
             let now = self.word.load(Ordering::Relaxed);
-            let is_hopeless = now & WAITED_FOR != 0
-                || TaskId::from_word(now).is_some_and(|holder| holder == me || wait::seems_to_wait(holder));
+            // Whoever looks at the holder's record slows it down.
+            let waits = |holder| turn > 2 && wait::seems_to_wait(holder);
+            let is_hopeless =
+                now & WAITED_FOR != 0 || holder_of(now).is_some_and(|holder| holder == me || waits(holder));
             if is_hopeless {
                 return Some(false);
             }
@@ -275,18 +303,13 @@ impl Lock {
         })
     }
 
-    #[cold]
-    fn wait(&self, op: Op, terms: Terms) -> Result<(), WaitError> {
-        let request = Request { arrival: Arrival::Made, terms, ..Request::new(self, op) };
-        wait::door(request, |inside| inside.until(&Turn { lock: self, in_line: Cell::new(false) }))
-    }
-
     fn try_acquire(&self, op: Op) -> bool {
         self.object.observe();
         self.object.step(op, Kind::TryLock);
-        let taken = self.take(0, wait::current_id());
+        let me = wait::current_id();
+        let taken = self.take(0, me);
         if taken {
-            self.is_taken(op);
+            self.is_taken(me, op);
         }
         taken
     }
@@ -297,8 +320,9 @@ impl Lock {
         if wait::timeouts_any_time() == Some(true) {
             return self.try_acquire(op);
         }
+        let me = wait::current_id();
         self.object.arrive(op, Kind::Lock, self).is_ok()
-            && (self.take(0, wait::current_id()) || {
+            && (self.take(0, me) || {
                 let request = Request { arrival: Arrival::Made, timed: true, ..Request::new(self, op) };
                 let turn = Turn { lock: self, in_line: Cell::new(false) };
                 let came =
@@ -306,14 +330,13 @@ impl Lock {
                 matches!(came, Ok(Some(())))
             })
             && {
-                self.is_taken(op);
+                self.is_taken(me, op);
                 true
             }
     }
 
-    #[inline]
-    fn is_taken(&self, op: Op) {
-        self.made.is_taken(op);
+    fn is_taken(&self, me: TaskId, op: Op) {
+        wait::hold(me, Held::alone(self), op);
         self.unlocked.witness();
     }
 
@@ -333,7 +356,7 @@ impl Lock {
     }
 
     fn holder(&self) -> Option<TaskId> {
-        TaskId::from_word(self.word.load(Ordering::Acquire) & !WAITED_FOR)
+        holder_of(self.word.load(Ordering::Acquire))
     }
 
     /// Gives the lock back.
@@ -347,10 +370,9 @@ impl Lock {
             self.object.step(Op::unasked("unlock"), Kind::Unlock);
             self.unlocked.set_here();
         }
-        let now = self.word.load(Ordering::Relaxed);
-        if now & WAITED_FOR != 0
-            || self.word.compare_exchange(now, 0, Ordering::Release, Ordering::Relaxed).is_err()
-        {
+        let me = wait::current_id();
+        wait::unhold(me, Held::alone(self));
+        if self.word.compare_exchange(me.word(), 0, Ordering::Release, Ordering::Relaxed).is_err() {
             self.call_next();
         }
     }
@@ -361,6 +383,8 @@ impl Lock {
     #[cold]
     fn call_next(&self) {
         let mut line = self.line.lock();
+        // Nearly always it is the calling task, which has done that.
+        self.holder().into_iter().for_each(|holder| wait::unhold(holder, Held::alone(self)));
         let next = line.pop_front();
         let waited_for = if line.is_empty() { 0 } else { WAITED_FOR };
         let holder = next.filter(|_| wait::is_explored()).map_or(0, TaskId::word);
@@ -379,8 +403,17 @@ impl Resource for Lock {
         self.made.name("lock")
     }
 
-    fn taken(&self) -> Option<Site> {
-        self.made.taken()
+    fn taken(&self, by: &[TaskId]) -> Option<Site> {
+        wait::line_of(Held::alone(self), by)
+    }
+}
+
+impl Drop for Lock {
+    /// A guard that was forgotten must not leave a note for ever.
+    fn drop(&mut self) {
+        if platform::KEEPS_LINES && self.word.load(Ordering::Relaxed) != 0 {
+            wait::forget(Held::alone(self));
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `task.rs` | who waits |
 //! | `resource.rs` | what for, and who provides it |
 //! | `graph.rs` | the wait-for graph as pure data: does this wait complete a deadlock? |
-//! | `shares.rs` | what a task holds together with others |
+//! | `holds.rs` | the locks that a task has taken, and where |
 //! | `insist.rs` | waits whose API has no error to return |
 //! | `permit.rs` | leave for a task to go on, which anybody can give |
 //! | `scheduler.rs` | how an explorer takes the door over |
@@ -28,6 +28,7 @@ mod deadlock;
 mod door;
 mod drawing;
 pub mod graph;
+mod holds;
 mod insist;
 mod lineage;
 pub(crate) mod op;
@@ -36,12 +37,12 @@ pub(crate) mod permit;
 mod registry;
 mod resource;
 mod scheduler;
-mod shares;
 mod task;
 mod verdict;
 
 pub use cancel::{Cancelled, WaitError};
 pub use deadlock::{Deadlock, Hop, on_deadlock};
+pub use holds::keep_lines;
 pub use insist::{Unreturnable, on_unreturnable};
 pub use lineage::{Following, Lineage};
 pub(crate) use op::At;
@@ -53,13 +54,13 @@ pub use task::current_op;
 pub(crate) use cancel::{Cancel, Standing};
 pub(crate) use clock::now;
 pub(crate) use door::{Arrival, Awaited, Inside, Request, Terms, door, door_of};
+pub(crate) use holds::{Held, forget, hold, hold_otherwise, holders, line_of, unhold};
 pub(crate) use insist::{insist, never, unwound_by};
 pub(crate) use lineage::Activation;
 pub(crate) use resource::{Providers, Resource};
 pub(crate) use scheduler::{
     Access, Kind, Object, Stamp, StampCell, is_explored, timeouts_any_time, wakes_spuriously, yield_now,
 };
-pub(crate) use shares::{forget, share, sharers, unshare};
 pub(crate) use task::{
     Called, Keep, Local, Manner, Server, Task, TaskId, Thread, WhereItRuns, current, current_id,
 };

@@ -61,15 +61,16 @@ pub(super) fn enlist(called: Called) -> TaskId {
 ///
 /// Under the verdict lock, so that no verdict takes the next task of this record for the one that ended.
 pub(super) fn retire(id: TaskId) {
-    REGISTRY.tasks.at(id.index()).shares.clear();
+    let record = REGISTRY.tasks.at(id.index());
+    record.holds.clear();
     if scheduler::is_explored() {
         // The tasks of an exploration are judged on this thread alone, and it is here.
-        REGISTRY.tasks.at(id.index()).generation.fetch_add(1, Std::Relaxed);
+        record.goes_to_another();
         return spare::keep(id.index());
     }
     {
         let _verdict = REGISTRY.verdict.lock();
-        REGISTRY.tasks.at(id.index()).generation.fetch_add(1, Std::Relaxed);
+        record.goes_to_another();
     }
     REGISTRY.tasks.give_back(id.index());
 }

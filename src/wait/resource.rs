@@ -35,8 +35,9 @@ pub(crate) trait Resource: Sync {
     /// What it is called in a report, after "waits for": ``run #1 of session `inference` ``.
     fn name(&self) -> String;
 
-    /// Where it was taken by whoever has it, if that is known.
-    fn taken(&self) -> Option<Site> {
+    /// Where it was taken by one of these tasks, if that is known.
+    fn taken(&self, by: &[TaskId]) -> Option<Site> {
+        let _ = by;
         None
     }
 

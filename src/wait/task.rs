@@ -13,23 +13,29 @@ use std::time::{Duration, Instant};
 
 use super::cancel::Cancelled;
 use super::deadlock::Deadlock;
+use super::holds::Holds;
 use super::lineage::{Activation, Behalf, Lineage};
 use super::op::Op;
 use super::patience::Patience;
 use super::permit::Permit;
 use super::registry;
 use super::scheduler::{self, Object};
-use super::shares::Shares;
 use crate::platform::{self, AtThreadExit, Parker, atomic};
 
-/// The number of a task: never used again for another, though its record is.
+/// The number of a task: not used again for another before its record has served 268 million others.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TaskId(u64);
+
+/// The first generation of a record that there is not.
+const GENERATIONS: u32 = 1 << 28;
 
 impl TaskId {
     /// No task has this number.
     #[cfg(feature = "explore")]
     pub(crate) const NOBODY: Self = Self(u64::MAX);
+
+    /// The bits that are in no task's word.
+    pub(crate) const SPARE: u64 = !(u64::MAX >> (u32::BITS - GENERATIONS.trailing_zeros()));
 
     pub(super) fn new(index: u32, generation: u32) -> Self {
         Self((u64::from(generation) << 32) | (u64::from(index) + 1))
@@ -105,8 +111,8 @@ pub(super) struct TaskRecord {
     pub(super) permit: Permit,
     /// It is a coroutine of an explorer.
     pub(super) is_coroutine: AtomicBool,
-    /// The locks that the task holds together with others: see `shares.rs`.
-    pub(super) shares: Shares,
+    /// The locks that the task holds: see `holds.rs`.
+    pub(super) holds: Holds,
     /// The processor on which the task was seen last: a hint for whoever waits for it.
     pub(super) processor: AtomicU32,
 }
@@ -120,9 +126,17 @@ impl Default for TaskRecord {
             parker: Parker::default(),
             permit: Permit::default(),
             is_coroutine: AtomicBool::new(false),
-            shares: Shares::default(),
+            holds: Holds::default(),
             processor: AtomicU32::new(u32::MAX),
         }
+    }
+}
+
+impl TaskRecord {
+    /// Its task has ended: from now on that one's number finds nobody.
+    pub(super) fn goes_to_another(&self) {
+        let next = (self.generation.load(Ordering::Relaxed) + 1) % GENERATIONS;
+        self.generation.store(next, Ordering::Relaxed);
     }
 }
 
@@ -470,28 +484,21 @@ platform::thread_words! {
     /// The number of that task, as a word, for those who need no more; 0 if it is not known.
     static CURRENT_ID: Cell<u64> = Cell::new(0);
     /// Its record.
-    static CURRENT_RECORD: RefCell<Option<platform::Record<TaskRecord>>> = RefCell::new(None);
+    static CURRENT_RECORD: platform::RecordCell<TaskRecord> = platform::RecordCell::new();
 }
 
 /// The thread's task is this one from now on.
 fn is_now(task: Option<&Rc<Local>>) {
     let _ = CURRENT_ID.try_with(|id| id.set(task.map_or(0, |task| task.id.word())));
-    let _ = CURRENT_RECORD.try_with(|record| record.replace(task.map(|task| platform::same(&task.record))));
+    let _ = CURRENT_RECORD.try_with(|record| record.set(task.map(|task| &task.record)));
 }
 
 /// The record of a task that has not ended. Nearly always it is the calling one.
 #[inline]
-pub(super) fn with_record<R>(task: TaskId, body: impl FnOnce(&TaskRecord) -> R) -> Option<R> {
+pub(super) fn record_of(task: TaskId) -> Option<platform::Record<TaskRecord>> {
     let is_mine = CURRENT_ID.try_with(Cell::get).is_ok_and(|id| id == task.word());
-    let mut body = Some(body);
-    let mut run = |record: &TaskRecord| body.take().map(|body| body(record));
-    let done = match is_mine {
-        true => {
-            CURRENT_RECORD.try_with(|mine| mine.borrow().as_ref().and_then(|mine| run(mine))).ok().flatten()
-        }
-        false => None,
-    };
-    done.or_else(|| registry::record(task).and_then(|record| run(&record)))
+    let mine = if is_mine { CURRENT_RECORD.try_with(platform::RecordCell::get).ok().flatten() } else { None };
+    mine.or_else(|| registry::record(task))
 }
 
 /// The number of the calling task.

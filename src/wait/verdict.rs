@@ -132,7 +132,7 @@ fn report(look: &Look, steps: &[Step<'_>]) -> Deadlock {
             task: look.name(step.task),
             waits_for: wait.resource.name(),
             held_by: names.join(" or "),
-            taken: wait.resource.taken(),
+            taken: wait.resource.taken(&step.stuck),
             op: wait.op,
             during: wait.during,
             on_behalf_of: wait.cancel.as_ref().map(|cancel| cancel.run()),
