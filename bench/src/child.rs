@@ -8,6 +8,7 @@ use std::env;
 use std::error::Error;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -33,8 +34,24 @@ pub fn measure<R>(arguments: &[String], limit: Duration) -> Result<(End, R), Box
 where
     R: DeserializeOwned + Default + Send + 'static,
 {
+    measure_by(&env::current_exe()?, arguments, limit)
+}
+
+/// The same by another build of this program.
+///
+/// # Errors
+///
+/// As [`measure`].
+pub fn measure_by<R>(
+    program: &Path,
+    arguments: &[String],
+    limit: Duration,
+) -> Result<(End, R), Box<dyn Error>>
+where
+    R: DeserializeOwned + Default + Send + 'static,
+{
     let deadline = Instant::now() + limit;
-    let mut command = Command::new(env::current_exe()?);
+    let mut command = Command::new(program);
     let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let stdout = child.stdout.take().expect("stdout is piped");
     let (reported, reports) = mpsc::channel();

@@ -2,6 +2,7 @@
 //!
 //! | file | idea |
 //! | --- | --- |
+//! | `names.rs` | cases and subjects by their names on the command line |
 //! | `rows.rs` | what a bench found, as rows, and as JSON |
 //! | `table.rs` | the same as a table, with each peer's ratio to ours |
 //! | `child.rs` | one measurement in a process of its own, with a limit in wall time |
@@ -12,14 +13,17 @@
 //! | `roundtrip/` | how long a call to an owner takes |
 //! | `compare/` | what each tool says of what is a deadlock, and of what only looks like one |
 //! | `locks/` | what a lock costs, and how soon a deadlock is told |
+//! | `detector/` | what the detector costs, and how long it takes to find a deadlock |
 //! | `posts/` | how many posts an owner takes in, and what they and the owner weigh |
 
 mod child;
 mod compare;
 mod cpu;
+mod detector;
 mod explore;
 mod heap;
 mod locks;
+mod names;
 mod owners;
 mod posts;
 mod roundtrip;
@@ -76,6 +80,13 @@ enum Bench {
         #[command(flatten)]
         output: Output,
     },
+    /// The detector: what it costs a call, how long it takes by the size of a deadlock, and what it keeps
+    Detector {
+        #[command(flatten)]
+        asked: detector::Asked,
+        #[command(flatten)]
+        output: Output,
+    },
     /// What each tool says of a deadlock, and of what only looks like one
     Compare {
         #[command(flatten)]
@@ -94,6 +105,7 @@ enum One {
     Roundtrip(roundtrip::Trial),
     Posts(posts::Trial),
     Locks(locks::Trial),
+    Detector(detector::Trial),
     Compare(compare::Trial),
 }
 
@@ -126,6 +138,8 @@ fn main() -> ExitCode {
             let results = compare::all(&asked);
             output.write_as(&results, compare::render)
         }
+        Bench::Detector { asked, output } => detector::all(&asked).and_then(|results| output.write(&results)),
+        Bench::One(One::Detector(trial)) => detector::one(&trial),
         Bench::One(One::Compare(trial)) => compare::one(&trial),
         Bench::One(One::Locks(trial)) => locks::one(&trial),
         Bench::One(One::Posts(trial)) => posts::one(&trial),

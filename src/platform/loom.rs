@@ -98,6 +98,9 @@ impl Parker {
 /// A model gains nothing by looking twice.
 pub(crate) const CAN_SPIN: bool = false;
 
+/// See `Bug::DetectorOff`.
+pub(crate) const DETECTS: bool = true;
+
 /// A line is no property.
 pub(crate) const KEEPS_LINES: bool = false;
 

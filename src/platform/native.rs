@@ -76,6 +76,9 @@ impl Parker {
     }
 }
 
+/// Whether waits are published and looked at. Not in a build that `impasse-bench` compares the others with.
+pub(crate) const DETECTS: bool = cfg!(not(undetected));
+
 /// Whether it is of any use to note where a lock was taken.
 pub(crate) const KEEPS_LINES: bool = true;
 

@@ -255,40 +255,47 @@ impl Lock {
     }
 
     /// The same, by whatever it takes: see [`wait::insist`].
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     fn acquire_surely(&self, op: Op) {
         if !self.take_at_once(op) {
-            wait::insist(|terms| self.arrive(op, terms));
+            self.insist(op);
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn insist(&self, op: Op) {
+        wait::insist(|terms| self.arrive(op, terms));
+    }
+
     /// Takes the lock, and that no later than in a moment. Never in an exploration: there it begins with an arrival.
-    #[inline]
+    #[inline(always)]
     fn take_at_once(&self, op: Op) -> bool {
         let me = wait::current_id();
         let taken = !wait::is_explored() && (self.take(0, me) || self.take_soon(me));
         if taken {
-            wait::hold(me, Held::alone(self), op);
+            wait::hold(Held::alone(self), op);
         }
         taken
     }
 
     #[cold]
     fn arrive(&self, op: Op, terms: Terms) -> Result<(), WaitError> {
-        let me = wait::current_id();
         self.object.arrive(op, Kind::Lock, self)?;
-        if !self.take(0, me) {
+        if !self.take(0, wait::current_id()) {
             let request = Request { arrival: Arrival::Made, terms, ..Request::new(self, op) };
             wait::door(request, |inside| inside.until(&Turn { lock: self, in_line: Cell::new(false) }))?;
         }
-        self.is_taken(me, op);
+        self.is_taken(op);
         Ok(())
     }
 
     /// Takes the lock if it becomes free in a moment and nobody is in line: most holders are quick. (How long is
     /// parking_lot's choice too.)
     #[cold]
+    #[inline(never)]
     fn take_soon(&self, me: TaskId) -> bool {
         platform::in_a_moment(|turn| {
             let now = self.word.load(Ordering::Relaxed);
@@ -306,10 +313,9 @@ impl Lock {
     fn try_acquire(&self, op: Op) -> bool {
         self.object.observe();
         self.object.step(op, Kind::TryLock);
-        let me = wait::current_id();
-        let taken = self.take(0, me);
+        let taken = self.take(0, wait::current_id());
         if taken {
-            self.is_taken(me, op);
+            self.is_taken(op);
         }
         taken
     }
@@ -320,9 +326,8 @@ impl Lock {
         if wait::timeouts_any_time() == Some(true) {
             return self.try_acquire(op);
         }
-        let me = wait::current_id();
         self.object.arrive(op, Kind::Lock, self).is_ok()
-            && (self.take(0, me) || {
+            && (self.take(0, wait::current_id()) || {
                 let request = Request { arrival: Arrival::Made, timed: true, ..Request::new(self, op) };
                 let turn = Turn { lock: self, in_line: Cell::new(false) };
                 let came =
@@ -330,18 +335,18 @@ impl Lock {
                 matches!(came, Ok(Some(())))
             })
             && {
-                self.is_taken(me, op);
+                self.is_taken(op);
                 true
             }
     }
 
-    fn is_taken(&self, me: TaskId, op: Op) {
-        wait::hold(me, Held::alone(self), op);
+    fn is_taken(&self, op: Op) {
+        wait::hold(Held::alone(self), op);
         self.unlocked.witness();
     }
 
     /// Takes the lock if it is free; the word is thought to be `now`.
-    #[inline]
+    #[inline(always)]
     fn take(&self, mut now: u64, me: TaskId) -> bool {
         // Whoever comes by may overtake those who wait.
         while now & !WAITED_FOR == 0 {
@@ -364,17 +369,23 @@ impl Lock {
     /// # Safety
     ///
     /// The caller holds the lock, and gives it up by this.
-    #[inline]
+    #[inline(always)]
     unsafe fn release(&self) {
         if wait::is_explored() {
-            self.object.step(Op::unasked("unlock"), Kind::Unlock);
-            self.unlocked.set_here();
+            self.released();
         }
         let me = wait::current_id();
-        wait::unhold(me, Held::alone(self));
+        wait::unhold(Held::alone(self));
         if self.word.compare_exchange(me.word(), 0, Ordering::Release, Ordering::Relaxed).is_err() {
             self.call_next();
         }
+    }
+
+    /// The step of whoever gives the lock back.
+    #[cold]
+    fn released(&self) {
+        self.object.step(Op::unasked("unlock"), Kind::Unlock);
+        self.unlocked.set_here();
     }
 
     /// Gives the lock back and wakes whoever waits longest. Inside an exploration the lock goes from hand to hand,
@@ -383,8 +394,9 @@ impl Lock {
     #[cold]
     fn call_next(&self) {
         let mut line = self.line.lock();
-        // Nearly always it is the calling task, which has done that.
-        self.holder().into_iter().for_each(|holder| wait::unhold(holder, Held::alone(self)));
+        if self.holder() != Some(wait::current_id()) {
+            wait::unhold_by_another(Held::alone(self));
+        }
         let next = line.pop_front();
         let waited_for = if line.is_empty() { 0 } else { WAITED_FOR };
         let holder = next.filter(|_| wait::is_explored()).map_or(0, TaskId::word);

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicPtr};
 
 use super::op::{At, Op, Site};
 use super::registry;
-use super::task::{self, TaskId};
+use super::task::{self, TaskId, TaskRecord};
 use crate::platform::atomic::{AtomicUsize, Ordering};
-use crate::platform::{self, Unseen};
+use crate::platform::{self, Record, Unseen};
 
 /// A lock, by its address, as a task holds it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,36 +79,38 @@ impl Default for Holds {
 
 impl Holds {
     /// Once more.
-    #[inline]
+    #[inline(always)]
     fn add(&self, Held(what): Held, line: *mut u8) {
-        for place in &self.few.0 {
-            if place.what.load(Ordering::Relaxed) == 0 {
+        match self.few.0.iter().find(|place| place.what.load(Ordering::Relaxed) == 0) {
+            Some(place) => {
                 place.line.store(line, Ordering::Relaxed);
-                return place.what.store(what, Ordering::Relaxed);
+                place.what.store(what, Ordering::Relaxed);
             }
+            None => self.add_more(what, Line(line)),
         }
-        self.add_more(what, Line(line));
     }
 
     #[cold]
+    #[inline(never)]
     fn add_more(&self, what: usize, line: Line) {
         self.has_more.store(true, Ordering::Relaxed);
         self.more.lock().push((what, line));
     }
 
     /// Once less; says whether it was there.
-    #[inline]
+    #[inline(always)]
     fn remove(&self, Held(what): Held) -> bool {
-        for place in &self.few.0 {
-            if place.what.load(Ordering::Relaxed) == what {
+        match self.few.0.iter().find(|place| place.what.load(Ordering::Relaxed) == what) {
+            Some(place) => {
                 place.what.store(0, Ordering::Relaxed);
-                return true;
+                true
             }
+            None => self.has_more.load(Ordering::Relaxed) && self.remove_more(what),
         }
-        self.has_more.load(Ordering::Relaxed) && self.remove_more(what)
     }
 
     #[cold]
+    #[inline(never)]
     fn remove_more(&self, what: usize) -> bool {
         let mut more = self.more.lock();
         let at = more.iter().rposition(|(other, _)| *other == what);
@@ -150,40 +152,54 @@ fn lines_are_kept() -> bool {
     platform::KEEPS_LINES && LINES_ARE_KEPT.load(Ordering::Relaxed)
 }
 
-/// The task holds this too, since it did that.
-#[inline]
-pub(crate) fn hold(task: TaskId, what: Held, op: Op) {
+/// The calling task holds this too, since it did that.
+#[inline(always)]
+pub(crate) fn hold(what: Held, op: Op) {
+    note(task::my_record, what, op);
+}
+
+/// The same of another.
+pub(crate) fn hold_for(task: TaskId, what: Held, op: Op) {
+    note(|| registry::record(task), what, op);
+}
+
+#[inline(always)]
+fn note(whose: impl FnOnce() -> Option<Record<TaskRecord>>, what: Held, op: Op) {
     let kept = lines_are_kept();
     if what.is_shared() || kept {
         let line = if kept { op.parts().1.to_ptr() } else { ptr::null_mut() };
-        task::record_of(task).into_iter().for_each(|record| record.holds.add(what, line));
+        whose().into_iter().for_each(|record| record.holds.add(what, line));
     }
 }
 
 /// The task has it in another way, where it took it.
 pub(crate) fn hold_otherwise(task: TaskId, before: Held, what: Held) {
-    if let Some(record) = task::record_of(task) {
+    if let Some(record) = registry::record(task) {
         let line = if platform::KEEPS_LINES { record.holds.line(before) } else { None };
-        unhold(task, before);
+        if before.is_shared() || platform::KEEPS_LINES {
+            record.holds.remove(before);
+        }
         if what.is_shared() || line.is_some() {
             record.holds.add(what, line.map_or(ptr::null_mut(), At::to_ptr));
         }
     }
 }
 
-/// The task is about to give it back; or, if it never had it, whoever else is noted to share it.
-#[inline]
-pub(crate) fn unhold(task: TaskId, what: Held) {
+/// The calling task is about to give it back; or, if it never had it, whoever else is noted to share it.
+#[inline(always)]
+pub(crate) fn unhold(what: Held) {
     if what.is_shared() || platform::KEEPS_LINES {
-        let was_noted = task::record_of(task).is_some_and(|record| record.holds.remove(what));
+        let was_noted = task::my_record().is_some_and(|record| record.holds.remove(what));
         if !was_noted && what.is_shared() {
             unhold_by_another(what);
         }
     }
 }
 
+/// Another task's lock is about to be given back for it.
 #[cold]
-fn unhold_by_another(what: Held) {
+#[inline(never)]
+pub(crate) fn unhold_by_another(what: Held) {
     registry::records().any(|(_, record)| record.holds.remove(what));
 }
 

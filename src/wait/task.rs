@@ -493,19 +493,29 @@ fn is_now(task: Option<&Rc<Local>>) {
     let _ = CURRENT_RECORD.try_with(|record| record.set(task.map(|task| &task.record)));
 }
 
-/// The record of a task that has not ended. Nearly always it is the calling one.
-#[inline]
-pub(super) fn record_of(task: TaskId) -> Option<platform::Record<TaskRecord>> {
-    let is_mine = CURRENT_ID.try_with(Cell::get).is_ok_and(|id| id == task.word());
-    let mine = if is_mine { CURRENT_RECORD.try_with(platform::RecordCell::get).ok().flatten() } else { None };
-    mine.or_else(|| registry::record(task))
+/// The record of the calling task.
+#[inline(always)]
+pub(super) fn my_record() -> Option<platform::Record<TaskRecord>> {
+    CURRENT_RECORD.try_with(platform::RecordCell::get).ok().flatten().or_else(first_record)
+}
+
+#[cold]
+#[inline(never)]
+fn first_record() -> Option<platform::Record<TaskRecord>> {
+    registry::record(current().id)
 }
 
 /// The number of the calling task.
-#[inline]
+#[inline(always)]
 pub(crate) fn current_id() -> TaskId {
     let known = CURRENT_ID.try_with(Cell::get).ok().and_then(TaskId::from_word);
-    known.unwrap_or_else(|| current().id)
+    known.unwrap_or_else(first_id)
+}
+
+#[cold]
+#[inline(never)]
+fn first_id() -> TaskId {
+    current().id
 }
 
 /// The calling task. A thread that is seen for the first time becomes one, under its own name.

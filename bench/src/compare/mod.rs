@@ -23,6 +23,7 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use indicatif::ProgressBar;
 
 use crate::child;
+use crate::names::by_name;
 use crate::rows::{Metrics, Results};
 
 /// How long a scene may take until it counts as one that hangs.
@@ -67,8 +68,7 @@ impl FromStr for Subject {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let known = SUBJECTS.into_iter().find(|subject| *subject == name);
-        known.map(Self).ok_or_else(|| format!("expected one of {}", SUBJECTS.join(", ")))
+        by_name(SUBJECTS, ToString::to_string, name).map(Self)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::cases::Case;
 use super::search::{Outcome, Search};
 use super::{loom, shuttle, traceforge};
+use crate::names::by_name;
 
 /// What a strategy that draws its executions may use up: it never ends by itself, and this many are enough to
 /// know its pace.
@@ -48,8 +49,7 @@ impl FromStr for Subject {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let names = || Self::all().map(|subject| subject.name).collect::<Vec<_>>().join(", ");
-        Self::all().find(|subject| subject.name == name).ok_or_else(|| format!("expected one of {}", names()))
+        by_name(Self::all(), |subject| subject.name.to_owned(), name)
     }
 }
 

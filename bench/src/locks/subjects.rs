@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::cases::Case;
 use super::detect::{self, crossed};
 use super::speed::{self, Lock, Shared};
+use crate::names::by_name;
 use crate::rows::Metrics;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,10 +213,6 @@ impl FromStr for Subject {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let names = || Self::ALL.map(Self::name).join(", ");
-        Self::ALL
-            .into_iter()
-            .find(|subject| subject.name() == name)
-            .ok_or_else(|| format!("expected one of {}", names()))
+        by_name(Self::ALL, |subject| subject.name().to_owned(), name)
     }
 }

@@ -9,6 +9,7 @@ use super::ours::Ours;
 use super::owner::{Driven, Owner};
 use super::parts::Built;
 use crate::cpu::Cpu;
+use crate::names::by_name;
 use crate::table::OURS;
 
 /// A kind of owner.
@@ -52,7 +53,6 @@ impl FromStr for Subject {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let names = || Self::all().map(|subject| subject.name).collect::<Vec<_>>().join(", ");
-        Self::all().find(|subject| subject.name == name).ok_or_else(|| format!("expected one of {}", names()))
+        by_name(Self::all(), |subject| subject.name.to_owned(), name)
     }
 }

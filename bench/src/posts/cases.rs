@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{memory, rate};
+use crate::names::by_name;
 use crate::owners::Capture;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +61,7 @@ impl FromStr for Case {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let names = || Self::ALL.map(|case| format!("`{case}`")).join(", ");
-        let named = Self::ALL.into_iter().find(|case| case.to_string() == name);
-        named.ok_or_else(|| format!("expected one of {}", names()))
+        by_name(Self::ALL, Self::to_string, name)
     }
 }
 

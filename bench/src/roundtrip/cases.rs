@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::names::by_name;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     OwnCores,
@@ -53,9 +55,7 @@ impl FromStr for Case {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let names = || Self::ALL.map(|case| format!("`{case}`")).join(", ");
-        let named = Self::ALL.into_iter().find(|case| case.to_string() == name);
-        named.ok_or_else(|| format!("expected one of {}", names()))
+        by_name(Self::ALL, Self::to_string, name)
     }
 }
 

@@ -78,12 +78,19 @@ impl Lock {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub(super) fn acquire_surely(&self, mode: Mode, op: Op) {
         if wait::is_explored() || !self.take(mode, wait::current_id(), op) {
-            wait::insist(|terms| self.acquire(mode, op, terms));
+            self.insist(mode, op);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn insist(&self, mode: Mode, op: Op) {
+        wait::insist(|terms| self.acquire(mode, op, terms));
     }
 
     pub(super) fn try_acquire(&self, mode: Mode, op: Op) -> bool {
@@ -116,36 +123,45 @@ impl Lock {
     }
 
     /// Takes the lock if nobody waits and the mode allows it.
-    #[inline]
+    #[inline(always)]
     fn take(&self, mode: Mode, me: TaskId, op: Op) -> bool {
-        let mut held = Word(self.word.load(Ordering::Relaxed));
-        let mut losses = 1;
-        // Who upgrades has the lock already, and is ahead of all who wait.
-        while mode == Mode::Upgrade || !held.is_waited_for() {
-            let Some(more) = held.with(mode, me) else { return false };
-            let taken = self.word.compare_exchange_weak(held.0, more.0, Ordering::Acquire, Ordering::Relaxed);
-            match taken {
-                Ok(_) => {
-                    self.note(mode, me, op);
-                    return true;
-                }
-                // Readers that all try again at once hinder each other.
-                Err(_) => {
-                    platform::relax(losses);
-                    losses += 1;
-                    held = Word(self.word.load(Ordering::Relaxed));
-                }
-            }
+        let taken = self.take_unless_lost(mode, me).unwrap_or_else(|| self.take_after_loss(mode, me));
+        if taken {
+            self.note(mode, me, |held| wait::hold(held, op));
         }
-        false
+        taken
     }
 
-    /// `task` holds the lock now, which it has asked for by `op`.
-    #[inline]
-    fn note(&self, mode: Mode, task: TaskId, op: Op) {
+    /// The same, or nothing if the word was changed meanwhile.
+    #[inline(always)]
+    fn take_unless_lost(&self, mode: Mode, me: TaskId) -> Option<bool> {
+        let held = Word(self.word.load(Ordering::Relaxed));
+        // Who upgrades has the lock already, and is ahead of all who wait.
+        if held.is_waited_for() && mode != Mode::Upgrade {
+            return Some(false);
+        }
+        let Some(more) = held.with(mode, me) else { return Some(false) };
+        let taken = self.word.compare_exchange_weak(held.0, more.0, Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok().then_some(true)
+    }
+
+    /// Readers that all try again at once hinder each other.
+    #[cold]
+    #[inline(never)]
+    fn take_after_loss(&self, mode: Mode, me: TaskId) -> bool {
+        let after = |losses| {
+            platform::relax(losses);
+            self.take_unless_lost(mode, me)
+        };
+        (1..).find_map(after).expect("it goes on until it is clear")
+    }
+
+    /// `task` holds the lock now.
+    #[inline(always)]
+    fn note(&self, mode: Mode, task: TaskId, hold: impl FnOnce(Held)) {
         match mode {
             Mode::Upgrade => self.renote(Mode::Upgradable, mode, task),
-            _ => wait::hold(task, self.as_held(mode), op),
+            _ => hold(self.as_held(mode)),
         }
         if mode == Mode::Upgradable {
             self.upgradable.store(task.word(), Ordering::Release);
@@ -160,13 +176,13 @@ impl Lock {
         wait::hold_otherwise(task, self.as_held(from), self.as_held(to));
     }
 
-    /// `task` is about to give the lock back.
-    #[inline]
-    fn unnote(&self, mode: Mode, task: TaskId) {
+    /// The calling task is about to give the lock back.
+    #[inline(always)]
+    fn unnote(&self, mode: Mode) {
         if mode == Mode::Upgradable {
             self.upgradable.store(0, Ordering::Release);
         }
-        wait::unhold(task, self.as_held(mode));
+        wait::unhold(self.as_held(mode));
     }
 
     /// What tasks note that have it in this mode.
@@ -186,22 +202,34 @@ impl Lock {
     }
 
     /// Gives the lock back. The caller holds it in this mode.
-    #[inline]
+    #[inline(always)]
     pub(super) fn release(&self, mode: Mode) {
         if wait::is_explored() {
-            self.object.step(Op::unasked("unlock"), Kind::Unlock);
-            if mode == Mode::Write { self.written.set_here() } else { self.read.add_here() }
+            self.released(mode);
         }
-        if mode == Mode::Read {
-            self.unnote(mode, wait::current_id());
-            // What a reader takes away is the same, whatever the others do meanwhile.
-            if Word(self.word.fetch_sub(1, Ordering::Release)).is_waited_for() {
-                self.serve_line(|held| held);
-            }
-            return;
+        if mode != Mode::Read {
+            return self.release_rest(mode);
         }
+        self.unnote(mode);
+        // What a reader takes away is the same, whatever the others do meanwhile.
+        if Word(self.word.fetch_sub(1, Ordering::Release)).is_waited_for() {
+            self.serve_line(|held| held);
+        }
+    }
+
+    /// The step of whoever gives the lock back, or some of it.
+    #[cold]
+    fn released(&self, mode: Mode) {
+        self.object.step(Op::unasked("unlock"), Kind::Unlock);
+        if mode == Mode::Write { self.written.set_here() } else { self.read.add_here() }
+    }
+
+    fn release_rest(&self, mode: Mode) {
         let mut held = Word(self.word.load(Ordering::Relaxed));
-        self.unnote(mode, held.writer().unwrap_or_else(wait::current_id));
+        self.unnote(mode);
+        if held.writer().is_some_and(|writer| writer != wait::current_id()) {
+            wait::unhold_by_another(Held::alone(self));
+        }
         while !held.is_waited_for() {
             let less = held.without(mode);
             let given = self.word.compare_exchange_weak(held.0, less.0, Ordering::Release, Ordering::Relaxed);
@@ -215,12 +243,7 @@ impl Lock {
 
     /// The holder goes on in a weaker mode.
     pub(super) fn becomes(&self, from: Mode, to: Mode) {
-        self.object.step(Op::unasked("downgrade"), Kind::Unlock);
-        if from == Mode::Write {
-            self.written.set_here()
-        } else {
-            self.read.add_here()
-        }
+        self.released(from);
         let me = wait::current_id();
         self.renote(from, to, me);
         self.serve_line(|held| {
@@ -256,7 +279,9 @@ impl Lock {
             }
         }
         let served: Vec<_> = line.drain(..served).collect();
-        served.iter().for_each(|Place { task, mode, op }| self.note(*mode, *task, *op));
+        for Place { task, mode, op } in &served {
+            self.note(*mode, *task, |held| wait::hold_for(*task, held, *op));
+        }
         drop(line);
         served.into_iter().for_each(|place| place.task.unpark());
     }
@@ -349,7 +374,7 @@ impl Awaited for Turn<'_> {
             }
             match lock.word.compare_exchange(held.0, more.0, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => {
-                    lock.note(self.mode, waiter, self.op);
+                    lock.note(self.mode, waiter, |held| wait::hold(held, self.op));
                     return Some(());
                 }
                 Err(word) => held = Word(word),
