@@ -13,13 +13,13 @@ use loom::thread;
 use crate::runner::{Search, check, reports, twin};
 
 /// Whether a wait was refused because of a deadlock. What the model does not expect is a panic.
-type Ended = Result<(), Deadlock>;
+pub(crate) type Ended = Result<(), Deadlock>;
 
-fn ended<T>(waited: Result<T, WaitError>) -> Ended {
+pub(crate) fn ended<T>(waited: Result<T, WaitError>) -> Ended {
     waited.map(drop).map_err(|error| error.deadlock().expect("nobody cancels"))
 }
 
-fn called<T>(called: Result<T, CallError>) -> Ended {
+pub(crate) fn called<T>(called: Result<T, CallError>) -> Ended {
     match called {
         Ok(_) => Ok(()),
         Err(CallError::Deadlock(deadlock)) => Err(deadlock),
@@ -27,7 +27,7 @@ fn called<T>(called: Result<T, CallError>) -> Ended {
     }
 }
 
-fn promised(waited: Result<(), PromiseError>) -> Ended {
+pub(crate) fn promised(waited: Result<(), PromiseError>) -> Ended {
     match waited {
         // Whoever was to keep it was refused, and has gone.
         Ok(()) | Err(PromiseError::Abandoned(_)) => Ok(()),
@@ -36,7 +36,7 @@ fn promised(waited: Result<(), PromiseError>) -> Ended {
     }
 }
 
-fn received(received: Result<u32, RecvError>) -> Ended {
+pub(crate) fn received(received: Result<u32, RecvError>) -> Ended {
     match received {
         Ok(_) | Err(RecvError::Disconnected) => Ok(()),
         Err(RecvError::Deadlock(deadlock)) => Err(deadlock),
@@ -45,7 +45,7 @@ fn received(received: Result<u32, RecvError>) -> Ended {
 }
 
 /// At most one of these was refused, everybody was told of that one, and each of its hops waits for another.
-fn one_victim(all: impl IntoIterator<Item = Ended>) -> usize {
+pub(crate) fn one_victim(all: impl IntoIterator<Item = Ended>) -> usize {
     let victims: Vec<_> = all.into_iter().filter_map(Result::err).collect();
     assert!(victims.len() <= 1, "two victims of one deadlock: {victims:?}");
     assert_eq!(reports::count(), victims.len());

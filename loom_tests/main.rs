@@ -18,7 +18,11 @@
 //! the models.
 #![cfg(loom)]
 
+mod chase;
 mod closing;
+mod gate;
+mod ghost;
+mod handing;
 mod hatch;
 mod kinds;
 mod leaving;

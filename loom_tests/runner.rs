@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
+use crate::ghost;
+
 /// How far a model is searched.
 #[derive(Clone, Copy)]
 pub(crate) enum Search {
@@ -65,8 +67,10 @@ pub(crate) fn check(property: &str, search: Search, model: impl Fn() + Send + Sy
         builder.check(move || {
             counted.fetch_add(1, Ordering::Relaxed);
             impasse::checking::let_owners_look(false);
+            ghost::reset();
             model();
             impasse::checking::join_detached();
+            ghost::is_at_rest();
         });
     }));
     let (executions, seconds) = (executions.load(Ordering::Relaxed), start.elapsed().as_secs_f64());
@@ -159,7 +163,12 @@ pub(crate) mod reports {
     /// Begins an execution.
     pub(crate) fn reset() {
         static HOOK: Once = Once::new();
-        HOOK.call_once(|| impasse::on_deadlock(|_| SEEN.set(SEEN.get() + 1)));
+        HOOK.call_once(|| {
+            impasse::on_deadlock(|deadlock| {
+                SEEN.set(SEEN.get() + 1);
+                crate::ghost::judge(deadlock);
+            });
+        });
         SEEN.set(0);
     }
 

@@ -73,6 +73,17 @@ pub mod checking {
         crate::platform::join_detached();
     }
 
+    /// Makes the calling thread a task of this name for as long as `body` runs. loom's threads all run on one thread, so
+    /// that without it they have all one name.
+    pub fn as_task<R>(name: &str, body: impl FnOnce() -> R) -> R {
+        crate::wait::Task::new("thread", 0, name.into()).run(|_| body())
+    }
+
+    /// What the calling task is called.
+    pub fn task_name() -> String {
+        crate::wait::name(crate::wait::current_id())
+    }
+
     /// Has the owners of the models on this thread look before they park, or not.
     pub fn let_owners_look(look: bool) {
         crate::platform::let_owners_look(look);

@@ -11,16 +11,30 @@ pub(crate) enum Bug {
     NoFence,
     /// The door publishes its edge with a relaxed store.
     RelaxedPublish,
+    /// A look reads by a relaxed load which wait a task is in.
+    RelaxedLook,
     /// A cycle is believed as it was read, forwards, without the second look backwards.
     ForwardOnly,
+    /// Nobody looks when somebody in particular has become the one who can end a wait.
+    NarrowTellsNobody,
+    /// The edge of a victim is still there when the next one looks.
+    NoTieBreak,
+    /// The chase goes round in a cycle that the asker is no part of.
+    NoHopBound,
     /// The chase takes a job in the queue of a serving owner for one that nobody will run.
     IgnoreServing,
     /// A serving owner takes a job while its wait is still published.
     ServeBehindEdge,
+    /// A wait is taken back without the verdict lock.
+    WithdrawUnlocked,
     /// A waiter leaves without waiting for the chaser that looks at it.
     LeaveDuringLook,
     /// A slot wakes its waiter before the value is there.
     WakeBeforePublish,
+    /// Whoever has settled a slot is still thought to be waited for.
+    SettledProvides,
+    /// Who may upgrade a lock is forgotten after the lock has been given back.
+    ForgetAfterUnlock,
     /// The setter of a slot settles it once more when it is dropped.
     SettleTwice,
     /// A shutdown does not wait for the settlements that started runs still owe.
@@ -31,6 +45,8 @@ pub(crate) enum Bug {
     PostWaits,
     /// Whoever waits on behalf of a run is not woken when the run is cancelled.
     CancelWakesNobody,
+    /// A verdict rests on a wait of a run that has been cancelled.
+    CancelledCounts,
     /// A run that was cancelled settles with its answer all the same.
     AnswerAfterCancel,
     /// An owner that parks does not mind that a job is on its way through the hatch.
@@ -62,19 +78,27 @@ pub(crate) enum Bug {
 impl Bug {
     /// What the twin's environment calls it.
     #[allow(dead_code, reason = "read under loom only")]
-    pub(crate) const ALL: [(&'static str, Bug); 25] = [
+    pub(crate) const ALL: [(&'static str, Bug); 33] = [
         ("no-fence", Bug::NoFence),
         ("relaxed-publish", Bug::RelaxedPublish),
+        ("relaxed-look", Bug::RelaxedLook),
         ("forward-only", Bug::ForwardOnly),
+        ("narrow-tells-nobody", Bug::NarrowTellsNobody),
+        ("no-tie-break", Bug::NoTieBreak),
+        ("no-hop-bound", Bug::NoHopBound),
         ("ignore-serving", Bug::IgnoreServing),
         ("serve-behind-edge", Bug::ServeBehindEdge),
+        ("withdraw-unlocked", Bug::WithdrawUnlocked),
         ("leave-during-look", Bug::LeaveDuringLook),
         ("wake-before-publish", Bug::WakeBeforePublish),
+        ("settled-provides", Bug::SettledProvides),
+        ("forget-after-unlock", Bug::ForgetAfterUnlock),
         ("settle-twice", Bug::SettleTwice),
         ("forget-reservation", Bug::ForgetReservation),
         ("accept-after-close", Bug::AcceptAfterClose),
         ("post-waits", Bug::PostWaits),
         ("cancel-wakes-nobody", Bug::CancelWakesNobody),
+        ("cancelled-counts", Bug::CancelledCounts),
         ("answer-after-cancel", Bug::AnswerAfterCancel),
         ("never-revoke", Bug::NeverRevoke),
         ("relaxed-hand-over", Bug::RelaxedHandOver),

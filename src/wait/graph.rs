@@ -6,6 +6,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
+use crate::platform::{Bug, seeded};
+
 /// Who can end a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Providers<T> {
@@ -165,8 +167,9 @@ impl<T: Copy + Eq + Hash, W: Copy + PartialEq> Reached<T, W> {
 
     /// Where a task stands; nowhere if it does not wait.
     fn visit(&mut self, graph: &impl WaitFor<Task = T, Wait = W>, task: T) -> Option<usize> {
-        if let Some(at) = self.at.get(&task) {
-            return Some(*at);
+        match self.at.get(&task) {
+            Some(at) if *at == 0 || !seeded(Bug::NoHopBound) => return Some(*at),
+            _ => {}
         }
         let wait = graph.waiting(task)?;
         let at = self.nodes.len();

@@ -160,7 +160,7 @@ pub(super) fn take_back(record: &TaskRecord) {
 /// Takes the wait back although it was not granted: under the verdict lock, or a cycle might be reported
 /// that this withdrawal has just opened.
 pub(super) fn withdraw(record: &TaskRecord) {
-    let _verdict = REGISTRY.verdict.lock();
+    let _verdict = (!seeded(Bug::WithdrawUnlocked)).then(|| REGISTRY.verdict.lock());
     record.waiting.store(std::ptr::null_mut(), Ordering::Release);
 }
 
@@ -203,7 +203,8 @@ pub(super) struct Look(());
 impl Look {
     /// The wait that a task is in, whether verdicts may rest on it or not.
     fn wait_of<'a>(&'a self, record: &TaskRecord) -> Option<&'a Wait<'a>> {
-        let wait: *const Wait<'a> = record.waiting.load(Ordering::Acquire).cast_const().cast();
+        let order = if seeded(Bug::RelaxedLook) { Ordering::Relaxed } else { Ordering::Acquire };
+        let wait: *const Wait<'a> = record.waiting.load(order).cast_const().cast();
         if wait.is_null() {
             return None;
         }

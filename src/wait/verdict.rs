@@ -26,7 +26,9 @@ pub(super) fn on_own_wait(me: &Local, wait: &Wait<'_>) -> Result<(), WaitError> 
     loop {
         let finding = registry::look(|look| match find(look, me.id, true) {
             Finding::Deadlock((deadlock, _)) if wait.fallible => {
-                look.withdraw(&me.record);
+                if !seeded(Bug::NoTieBreak) {
+                    look.withdraw(&me.record);
+                }
                 Finding::Deadlock(deadlock)
             }
             Finding::Deadlock((deadlock, steps)) => {
@@ -51,6 +53,9 @@ pub(super) fn on_own_wait(me: &Local, wait: &Wait<'_>) -> Result<(), WaitError> 
 /// Somebody ceased to be one of several who could end a wait for this, or has made another task the one who can: who
 /// waits for it may be in a deadlock now. Somebody in it is told.
 pub(crate) fn providers_changed(what: usize) {
+    if seeded(Bug::NarrowTellsNobody) {
+        return;
+    }
     registry::look(|look| {
         let waits_for_it = |wait: &Wait<'_>| wait.counts() && wait.resource.is_about(what);
         for (task, wait) in look.waiters().filter(|(_, wait)| waits_for_it(wait)) {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering as Std};
 use std::time::Duration;
 
 use super::word::{Mode, WAITED_FOR, Word};
-use crate::platform;
 use crate::platform::atomic::{AtomicU64, Ordering};
+use crate::platform::{self, Bug, seeded};
 use crate::sync::made::Made;
 use crate::wait::{
     self, Arrival, Awaited, Held, Kind, Object, Op, Providers, Request, Resource, Site, StampCell, TaskId,
@@ -226,7 +226,10 @@ impl Lock {
 
     fn release_rest(&self, mode: Mode) {
         let mut held = Word(self.word.load(Ordering::Relaxed));
-        self.unnote(mode);
+        let late = seeded(Bug::ForgetAfterUnlock);
+        if !late {
+            self.unnote(mode);
+        }
         if held.writer().is_some_and(|writer| writer != wait::current_id()) {
             wait::unhold_by_another(Held::alone(self));
         }
@@ -234,11 +237,15 @@ impl Lock {
             let less = held.without(mode);
             let given = self.word.compare_exchange_weak(held.0, less.0, Ordering::Release, Ordering::Relaxed);
             match given {
+                Ok(_) if late => return self.unnote(mode),
                 Ok(_) => return,
                 Err(changed) => held = Word(changed),
             }
         }
         self.serve_line(|held| held.without(mode));
+        if late {
+            self.unnote(mode);
+        }
     }
 
     /// The holder goes on in a weaker mode.
