@@ -12,6 +12,8 @@ use impasse::sync::Mutex;
 use impasse::{CallError, Handle, Owner, OwnerLoop, RunError, Session, WaitError};
 use loom::thread;
 
+use crate::gate::Gates;
+use crate::ghost::{self, Lock};
 use crate::runner::{Search, check, reports, twin};
 
 type Count = Rc<Cell<usize>>;
@@ -133,4 +135,44 @@ fn whoever_stands_behind_a_cancelled_waiter_gets_the_lock() {
 fn a_cancelled_waiter_that_stays_in_line_is_given_the_lock() {
     let test = "leaving::whoever_stands_behind_a_cancelled_waiter_gets_the_lock";
     twin("stays-in-line", test, "deadlock;");
+}
+
+/// Whoever cancels a run and then wants what that run holds is no victim, although the run waits for it: its wait ends by
+/// itself.
+#[test]
+fn a_cancelled_waiter_is_in_nobodys_way() {
+    const WHY: Search = Search::Bounded(3, "over 1,500,000 executions without a bound");
+    check("a_cancelled_waiter_is_in_nobodys_way", WHY, || {
+        let mut gates = Gates::new();
+        let (vm, owner) = counter();
+        let (a, b) = (Arc::new(Lock::named("a")), Arc::new(Lock::named("b")));
+        let (gate, has, wants) = (std::sync::Mutex::new(gates.gate()), a.clone(), b.clone());
+        let engine = move |_: &impasse::Run<Count>, ()| {
+            let me = ghost::me();
+            let _held = has.take(&me)?;
+            gate.lock().unwrap().pass();
+            wants.take(&me).map(drop)
+        };
+        let session = Session::builder("s", &vm).engine::<_, _, WaitError>(engine);
+        let run = session.start(()).unwrap();
+        ghost::task("cancels", |me| {
+            let held = b.take(me).unwrap();
+            gates.open();
+            run.cancel();
+            ghost::named("run #1 of `s`").is_called_off();
+            let taken = a.take(me).map(drop);
+            assert_eq!(taken, Ok(()), "refused for a wait that ends by itself");
+            drop(held);
+        });
+        let result = run.wait();
+        assert!(matches!(result, Err(RunError::Cancelled(_))), "{result:?}");
+        assert_eq!(reports::count(), 0);
+        vm.close();
+        owner.run();
+    });
+}
+
+#[test]
+fn a_verdict_that_rests_on_a_cancelled_wait_is_false() {
+    twin("cancelled-counts", "leaving::a_cancelled_waiter_is_in_nobodys_way", "a false report");
 }

@@ -11,8 +11,8 @@ use impasse::explore::{Explorer, Report, Timeouts, Verdict};
 use impasse::sync::Queue;
 use impasse::thread::{self, JoinHandle};
 use impasse::{
-    CallError, Handle, Owner, PostError, Run, RunError, Session, Shutdown, ShutdownError, WaitError,
-    WaitOnOwner,
+    CallError, Handle, Owner, PostError, Run, RunError, RunHandle, Session, Shutdown, ShutdownError,
+    WaitError, WaitOnOwner,
 };
 
 /// How often something happened in an execution.
@@ -405,6 +405,56 @@ fn cancellation_reaches_a_wait_for_a_lock() {
         sees.saw((end, got.get()));
     });
     assert_eq!(seen.all(), [(End::Answered, 1), (End::Cancelled, 0), (End::Cancelled, 1)]);
+}
+
+/// A run that holds one lock and waits for another, which `body` has, with the first.
+fn a_run_between_two_locks(body: impl FnOnce(RunHandle<(), u32>, &impasse::sync::Mutex<()>)) {
+    let owner = owner(WaitOnOwner::Detect);
+    let (first, second) = (Arc::new(impasse::sync::Mutex::new(())), Arc::new(impasse::sync::Mutex::new(())));
+    let (has, wants, taken) = (first.clone(), second.clone(), Arc::new(Queue::new()));
+    let tells = taken.clone();
+    let session = Session::builder("s", &owner.handle()).engine(move |_: &Run<()>, ()| {
+        let _has = has.checked_lock()?;
+        tells.push(());
+        let _wants = wants.checked_lock()?;
+        Ok::<_, WaitError>(42)
+    });
+    let held = second.lock();
+    let run = session.start(()).unwrap();
+    taken.pop().unwrap();
+    body(run, &first);
+    drop(held);
+}
+
+#[test]
+fn what_a_cancelled_run_holds_is_given_back_although_it_waits_for_whoever_wants_that() {
+    verified(&Explorer::builder(), || {
+        a_run_between_two_locks(|run, first| {
+            assert!(run.cancel(), "it cannot have answered");
+            assert!(first.checked_lock().is_ok(), "refused for a wait that ends by itself");
+            assert_eq!(End::of(&run.wait()), End::Cancelled);
+        });
+    });
+}
+
+#[test]
+fn a_run_that_is_cancelled_closes_a_cycle_before_that_or_not_at_all() {
+    let seen = Seen::new();
+    let sees = seen.clone();
+    let report = Explorer::builder().allow_deadlock_errors(true).explore(move || {
+        a_run_between_two_locks(|run, first| {
+            let canceller = run.canceller();
+            let cancels = spawn("cancels", move || canceller.cancel());
+            let taken = first.checked_lock().is_ok();
+            let in_time = cancels.checked_join().unwrap();
+            let is_cancelled = matches!(run.wait(), Err(RunError::Cancelled(_)));
+            assert_eq!(in_time, is_cancelled);
+            sees.saw((taken, in_time));
+        });
+    });
+    assert_eq!(report.verdict(), Verdict::Verified, "{report}");
+    // The run may close the cycle too, and be refused before anybody cancels it.
+    assert_eq!(seen.all(), [(false, true), (true, false), (true, true)]);
 }
 
 #[test]

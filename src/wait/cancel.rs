@@ -188,10 +188,19 @@ impl Cancel {
 
     /// What a wait on this behalf is refused with.
     pub(super) fn refused(&self) -> Option<Cancelled> {
-        let is_over = |cancel: &&Self| cancel.state.load(Ordering::Acquire) & (CANCELLED | CLOSED) != 0;
-        let cancelled = self.all().find(is_over)?;
+        let cancelled = self.called_off()?;
         cancelled.cancelled.witness();
         Some(Cancelled(Some(cancelled.run.clone())))
+    }
+
+    /// Whether waits on this behalf end by themselves: they are refused, or about to find out.
+    pub(super) fn ends_waits(&self) -> bool {
+        self.called_off().is_some()
+    }
+
+    /// The first that is cancelled of this one and those of the runs it is part of.
+    fn called_off(&self) -> Option<&Self> {
+        self.all().find(|cancel| cancel.state.load(Ordering::Acquire) & (CANCELLED | CLOSED) != 0)
     }
 
     /// What is said of a run that was cancelled, whether it noticed or not.

@@ -121,9 +121,14 @@ impl Wait<'_> {
         self.is_cancelled().map(WaitError::from)
     }
 
-    /// Whether a verdict may rest on it.
+    /// Whether a verdict may rest on it: not if it has been told to leave, by a verdict or by a cancel, and whoever
+    /// waits for its task only waits until it has.
     pub(super) fn counts(&self) -> bool {
-        self.judged && self.verdict.lock().is_none() && !self.given_up.load(Std::Relaxed)
+        let is_called_off = || self.cancel.as_ref().is_some_and(|cancel| cancel.ends_waits());
+        self.judged
+            && self.verdict.lock().is_none()
+            && !self.given_up.load(Std::Relaxed)
+            && (!is_called_off() || seeded(Bug::CancelledCounts))
     }
 
     /// Another task looks at this record.
