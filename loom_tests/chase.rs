@@ -100,7 +100,7 @@ fn a_ring_of_a_lock_a_promise_and_a_join() {
                 Ok(theirs) => [Ok(()), theirs],
                 Err(refused) => [ended::<()>(Err(refused)), Ok(())],
             };
-            // Who has not been joined may be the victim of nothing: one has been refused already.
+            // If this wait was refused, that of the thread was not.
             assert_eq!(
                 one_victim([mine, theirs, holder.join().unwrap()]),
                 1,
@@ -123,8 +123,8 @@ fn a_tail_of_a_cycle_is_no_victim_of_it() {
         let mut gates = Gates::new();
         reports::reset();
         let (a, b) = (Arc::new(Lock::named("a")), Arc::new(Lock::named("b")));
-        let [first, second] = [["t1", "a", "b"], ["t2", "b", "a"]].map(|[name, has, _]| {
-            let (has, wants) = if has == "a" { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) };
+        let crosswise = [("t1", a.clone(), b.clone()), ("t2", b, a.clone())];
+        let [first, second] = crosswise.map(|(name, has, wants)| {
             behind(&mut gates, move |gate| {
                 ghost::task(name, |me| {
                     let _held = has.take(me).unwrap();
@@ -146,11 +146,13 @@ fn a_chase_without_a_bound_never_leaves_a_cycle() {
     twin("no-hop-bound", "chase::a_tail_of_a_cycle_is_no_victim_of_it", "maximum number of branches");
 }
 
+const BRIEFLY: Search = Search::Bounded(2, "535,467 executions with three preemptions");
+
 /// A writer waits for two readers, each of which wants a lock of the writer's: two cycles that share its wait. A reader
 /// that is refused leaves while the other's cycle may close; the writer, refused, opens both.
 #[test]
 fn of_two_cycles_that_share_a_wait_each_is_opened_once() {
-    check("of_two_cycles_that_share_a_wait_each_is_opened_once", THREE_TASKS, || {
+    check("of_two_cycles_that_share_a_wait_each_is_opened_once", BRIEFLY, || {
         let mut gates = Gates::new();
         reports::reset();
         let (table, log) = (Arc::new(RwLock::named("table", ())), Arc::new(Lock::named("log")));
@@ -176,7 +178,6 @@ fn of_two_cycles_that_share_a_wait_each_is_opened_once() {
         let theirs = readers.map(|reader| reader.join().unwrap());
         let victims = [&mine, &theirs[0], &theirs[1]].into_iter().filter(|ended| ended.is_err()).count();
         assert!((1..=2).contains(&victims), "{victims} victims");
-        assert!(victims == 1 || mine.is_ok() || theirs.iter().any(Result::is_ok));
         assert_eq!(reports::count(), victims);
     });
 }

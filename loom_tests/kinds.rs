@@ -1,15 +1,17 @@
 //! Pairs of waits of different kinds that wait for each other: no execution hangs, each report is true, and of each
 //! deadlock there is exactly one victim. The twin of each, with the detector off, hangs.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use impasse::sync::channel::{RecvError, bounded, unbounded};
 use impasse::sync::{
-    End, Mutex, Promise, PromiseError, RwLock, RwLockUpgradableReadGuard, WaitGroup, promise,
+    End, Mutex, Promise, PromiseError, Resolver, RwLock, RwLockUpgradableReadGuard, WaitGroup, promise_named,
 };
 use impasse::{CallError, Deadlock, Owner, PostError, WaitError, WaitOnOwner};
 use loom::thread;
 
+use crate::ghost::{self, Lock, Me};
 use crate::runner::{Search, check, reports, twin};
 
 /// Whether a wait was refused because of a deadlock. What the model does not expect is a panic.
@@ -107,97 +109,134 @@ kinds! {
     a_group_and_a_lock, a_group_and_a_lock_hang: PREEMPTIONS => group_and_lock;
 }
 
+#[test]
+fn the_last_free_sender_that_goes_without_a_word_leaves_a_deadlock_that_nobody_finds() {
+    twin("narrow-tells-nobody", "kinds::the_last_free_sender", "deadlock;");
+}
+
 const PREEMPTIONS: Search = Search::Bounded(3, "the whole takes hours");
 
 fn reader_and_writer() {
-    let (table, log) = (Arc::new(RwLock::named("table", ())), Arc::new(Mutex::named("log", ())));
+    let (table, log) = (Arc::new(RwLock::named("table", ())), Arc::new(Lock::named("log")));
     let (reads, logs) = (table.clone(), log.clone());
     let reader = thread::spawn(move || {
-        let Ok(_read) = reads.checked_read() else { panic!("nobody waits for a reader that has nothing") };
-        ended(logs.checked_lock())
+        ghost::task("reader", |me| {
+            let read = reads.checked_read().expect("nobody waits for a reader that has nothing");
+            let noted = me.holds("lock `table`");
+            let mine = ended(logs.take(me));
+            drop((noted, read));
+            mine
+        })
     });
-    let mine = {
-        let _log = log.checked_lock();
-        match &_log {
-            Ok(_) => ended(table.checked_write()),
-            Err(_) => unreachable!("nor for a task that has nothing"),
-        }
-    };
+    let mine = ghost::task("writer", |me| {
+        let _log = log.take(me).expect("nor for a task that has nothing");
+        ended(me.waits("lock `table`", || table.checked_write()))
+    });
     one_victim([mine, reader.join().unwrap()]);
 }
 
 fn writer_between_reads() {
     let table = Arc::new(RwLock::named("table", ()));
     let writes = table.clone();
-    let writer = thread::spawn(move || ended(writes.checked_write()));
-    let read = table.checked_read().unwrap();
-    let mine = ended(table.checked_read());
-    drop(read);
+    let writer = thread::spawn(move || {
+        ghost::task("writer", |me| {
+            // Whoever is behind it in the line waits for it.
+            let _stands = me.holds("lock `table`");
+            ended(me.waits("lock `table`", || writes.checked_write()))
+        })
+    });
+    let mine = ghost::task("reader", |me| {
+        let read = me.waits("lock `table`", || table.checked_read()).unwrap();
+        let noted = me.holds("lock `table`");
+        let mine = ended(me.waits("lock `table`", || table.checked_read()));
+        drop((noted, read));
+        mine
+    });
     one_victim([mine, writer.join().unwrap()]);
 }
 
 fn upgrade_and_reader() {
-    let (table, log) = (Arc::new(RwLock::named("table", ())), Arc::new(Mutex::named("log", ())));
+    let (table, log) = (Arc::new(RwLock::named("table", ())), Arc::new(Lock::named("log")));
     let (reads, logs) = (table.clone(), log.clone());
-    let log = log.checked_lock().unwrap();
-    let read = table.upgradable_read();
-    let reader = thread::spawn(move || {
-        let _read = reads.checked_read().unwrap();
-        ended(logs.checked_lock())
+    ghost::task("upgrades", |me| {
+        let log = log.take(me).unwrap();
+        let read = table.upgradable_read();
+        let reader = thread::spawn(move || {
+            ghost::task("reader", |me| {
+                let read = me.waits("lock `table`", || reads.checked_read()).unwrap();
+                let noted = me.holds("lock `table`");
+                let mine = ended(logs.take(me));
+                drop((noted, read));
+                mine
+            })
+        });
+        // Whoever upgrades has no error to return: if its wait comes last, it unwinds.
+        let upgrade = || drop(RwLockUpgradableReadGuard::upgrade(read));
+        let mine = me.waits("lock `table`", || catch_unwind(AssertUnwindSafe(upgrade)));
+        drop(log);
+        let theirs = reader.join().unwrap();
+        assert!(mine.is_ok() || theirs.is_ok(), "two victims of one deadlock");
+        assert_eq!(reports::count(), usize::from(mine.is_err()) + usize::from(theirs.is_err()));
     });
-    // Whoever upgrades has no error to return; under loom a panic is none either. It is always the reader's wait, since
-    // this one is made as one that cannot be refused.
-    let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        drop(RwLockUpgradableReadGuard::upgrade(read));
-    }));
-    let mine = match written {
-        Ok(()) => Ok(()),
-        Err(_) => Err(()),
-    };
-    drop(log);
-    let theirs = reader.join().unwrap();
-    assert!(mine.is_ok() || theirs.is_ok(), "two victims of one deadlock");
-    assert_eq!(reports::count(), usize::from(mine.is_err()) + usize::from(theirs.is_err()));
 }
 
 fn two_promises_crossed() {
-    let ((a, keep_a), (b, keep_b)) = (promise::<()>(), promise::<()>());
+    let ((a, keep_a), (b, keep_b)) = (promise_named::<()>("a"), promise_named::<()>("b"));
+    /// Keeps one when it has the other.
+    fn passes_on(me: &Me, promise: [&str; 2], keeps: Resolver<()>, wants: Promise<()>) -> Ended {
+        let [kept, wanted] = promise;
+        let (held, noted) = (keeps.hold(), me.holds(kept));
+        let waited = promised(me.waits(wanted, || wants.wait()));
+        drop(noted);
+        waited.inspect(|()| held.resolve(()))
+    }
     let other = thread::spawn(move || {
-        let held = keep_a.hold();
-        promised(b.wait()).inspect(|()| held.resolve(()))
+        ghost::task("t2", |me| passes_on(me, ["promise `a`", "promise `b`"], keep_a, b))
     });
-    let held = keep_b.hold();
-    let mine = promised(a.wait()).inspect(|()| held.resolve(()));
+    let mine = ghost::task("t1", |me| passes_on(me, ["promise `b`", "promise `a`"], keep_b, a));
     one_victim([mine, other.join().unwrap()]);
 }
 
 fn promise_and_lock() {
-    let (answer, keep): (Promise<()>, _) = promise();
-    let table = Arc::new(Mutex::named("table", ()));
+    let (answer, keep) = promise_named::<()>("answer");
+    let table = Arc::new(Lock::named("table"));
     let wanted = table.clone();
-    let held = table.checked_lock().unwrap();
-    let keeper = thread::spawn(move || {
-        let keep = keep.hold();
-        ended(wanted.checked_lock()).inspect(|()| keep.resolve(()))
+    ghost::task("waiter", |me| {
+        let held = table.take(me).unwrap();
+        let keeper = thread::spawn(move || {
+            ghost::task("keeper", |me| {
+                let (keep, noted) = (keep.hold(), me.holds("promise `answer`"));
+                let mine = ended(wanted.take(me));
+                drop(noted);
+                mine.inspect(|()| keep.resolve(()))
+            })
+        });
+        let mine = promised(me.waits("promise `answer`", || answer.wait()));
+        drop(held);
+        one_victim([mine, keeper.join().unwrap()]);
     });
-    let mine = promised(answer.wait());
-    drop(held);
-    one_victim([mine, keeper.join().unwrap()]);
 }
 
 fn promise_and_call() {
     let (vm, owner) = Owner::builder("vm").wait_on_owner(WaitOnOwner::Detect).attach(());
-    let (answer, keep) = promise::<()>();
+    let (answer, keep) = promise_named::<()>("answer");
     let (calls, posts) = (vm.clone(), vm.clone());
     let (tell, told) = std::sync::mpsc::channel();
-    posts.post("job", move |()| tell.send(promised(answer.wait())).unwrap()).unwrap();
+    let job = move |(): &()| {
+        tell.send(promised(ghost::me().waits("promise `answer`", || answer.wait()))).unwrap();
+    };
+    posts.post("job", job).unwrap();
     let keeper = thread::spawn(move || {
-        let keep = keep.hold();
-        let answered = called(calls.call("callback", |()| ()));
-        calls.close();
-        answered.inspect(|()| keep.resolve(()))
+        ghost::task("keeper", |me| {
+            let (keep, noted) = (keep.hold(), me.holds("promise `answer`"));
+            let answered = called(me.waits("a job on owner `vm`", || calls.call("callback", |()| ())));
+            calls.close();
+            drop(noted);
+            answered.inspect(|()| keep.resolve(()))
+        })
     });
     drop(vm);
+    let _serves = ghost::named("owner `vm`").holds("a job on owner `vm`");
     owner.run();
     let theirs = keeper.join().unwrap();
     one_victim([told.try_recv().unwrap(), theirs]);
@@ -205,16 +244,19 @@ fn promise_and_call() {
 
 fn lock_and_call() {
     let (vm, owner) = Owner::builder("vm").wait_on_owner(WaitOnOwner::Detect).attach(());
-    let table = Arc::new(Mutex::named("table", ()));
+    let table = Arc::new(Lock::named("table"));
     let (wanted, calls) = (table.clone(), vm.clone());
     let (tell, told) = std::sync::mpsc::channel();
-    vm.post("job", move |()| tell.send(ended(wanted.checked_lock())).unwrap()).unwrap();
+    vm.post("job", move |()| tell.send(ended(wanted.take(&ghost::me()))).unwrap()).unwrap();
     let holder = thread::spawn(move || {
-        let _held = table.checked_lock().unwrap();
-        let answered = called(calls.call("callback", |()| ()));
-        calls.close();
-        answered
+        ghost::task("holder", |me| {
+            let _held = table.take(me).unwrap();
+            let answered = called(me.waits("a job on owner `vm`", || calls.call("callback", |()| ())));
+            calls.close();
+            answered
+        })
     });
+    let _serves = ghost::named("owner `vm`").holds("a job on owner `vm`");
     owner.run();
     one_victim([told.try_recv().unwrap(), holder.join().unwrap()]);
 }
@@ -244,16 +286,19 @@ fn lock_and_room() {
 }
 
 fn join_and_lock() {
-    let table = Arc::new(Mutex::named("table", ()));
+    let table = Arc::new(Lock::named("table"));
     let wanted = table.clone();
-    let held = table.checked_lock().unwrap();
-    let thread = impasse::thread::spawn(move || ended(wanted.checked_lock()));
-    let all = match thread.checked_join() {
-        Ok(theirs) => [Ok(()), theirs],
-        Err(refused) => [ended::<()>(Err(refused)), Ok(())],
-    };
-    drop(held);
-    assert_eq!(one_victim(all), 1, "the one waits for the other whoever comes first");
+    ghost::task("joins", |me| {
+        let held = table.take(me).unwrap();
+        let ends = ghost::named("thread `joined`").holds("thread `joined` to end");
+        let joined = impasse::thread::spawn_named("joined", move || ended(wanted.take(&ghost::me())));
+        let all = match me.waits("thread `joined` to end", || joined.unwrap().checked_join()) {
+            Ok(theirs) => [Ok(()), theirs],
+            Err(refused) => [ended::<()>(Err(refused)), Ok(())],
+        };
+        drop((ends, held));
+        assert_eq!(one_victim(all), 1, "the one waits for the other whoever comes first");
+    });
     impasse::checking::join_detached();
 }
 
@@ -274,12 +319,15 @@ fn scope_and_lock() {
 fn two_channels_crossed() {
     let ((to_a, at_a), (to_b, at_b)) = (unbounded::<u32>(), unbounded::<u32>());
     let other = thread::spawn(move || {
-        let _to_a = to_a.hold();
-        received(at_b.recv())
+        ghost::task("t2", |_| {
+            let _to_a = to_a.hold();
+            received(at_b.recv())
+        })
     });
-    let to_b = to_b.hold();
-    let mine = received(at_a.recv());
-    drop(to_b);
+    let mine = ghost::task("t1", |_| {
+        let _to_b = to_b.hold();
+        received(at_a.recv())
+    });
     one_victim([mine, other.join().unwrap()]);
 }
 
@@ -290,8 +338,10 @@ fn last_free_sender() {
     let wanted = table.clone();
     let held = table.checked_lock().unwrap();
     let bound = thread::spawn(move || {
-        let _sender = sender.hold();
-        ended(wanted.checked_lock())
+        ghost::task("bound", |_| {
+            let _sender = sender.hold();
+            ended(wanted.checked_lock())
+        })
     });
     let drops = thread::spawn(move || drop(free));
     let mine = received(receiver.recv());
@@ -307,8 +357,10 @@ fn group_and_lock() {
     let wanted = table.clone();
     let held = table.checked_lock().unwrap();
     let works = thread::spawn(move || {
-        let _member = member.hold();
-        ended(wanted.checked_lock())
+        ghost::task("works", |_| {
+            let _member = member.hold();
+            ended(wanted.checked_lock())
+        })
     });
     let mine = ended(group.checked_wait());
     drop(held);

@@ -5,12 +5,17 @@
 //! | file | properties of |
 //! | --- | --- |
 //! | `locks.rs` | the door and the wait-for graph, on locks: several closers, stale edges, leaving during a look |
+//! | `chase.rs` | rings of several kinds, tails, cycles that share a wait, victims that are told by others |
+//! | `handing.rs` | whoever can end a wait changes, or is gone, while others look |
 //! | `kinds.rs` | waits of different kinds that wait for each other |
 //! | `owner.rs` | the mailbox, replies and shutdown |
 //! | `hatch.rs` | an owner that looks before it parks |
 //! | `closing.rs` | room, idleness, and the end of an owner |
 //! | `leaving.rs` | a caller that leaves, a run that is cancelled |
 //! | `session.rs` | a run on the owner under every policy, a run off the owner, settlement |
+//!
+//! `ghost.rs` keeps beside the detector what is true, and holds each report against it; `gate.rs` brings the threads of a
+//! model to where they begin; `runner.rs` searches and counts.
 //!
 //! Each property prints its verdict and its number of executions. A twin with teeth is the same model with a bug
 //! seeded into the crate, run in a child process, which has to fail the way the property says.

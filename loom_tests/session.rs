@@ -177,6 +177,12 @@ fn an_owner_that_serves_behind_its_edge_is_taken_for_one_that_waits() {
 }
 
 #[test]
+fn an_edge_that_goes_during_a_look_is_taken_for_one_that_stays() {
+    let test = "session::serve_runs_what_the_awaited_work_needs";
+    twin("withdraw-unlocked", test, "a needed job was not run");
+}
+
+#[test]
 fn without_need_the_awaited_work_waits_for_ever() {
     twin("ignore-serving", "session::serve_runs_what_the_awaited_work_needs", "a needed job was");
 }
