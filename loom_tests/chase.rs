@@ -146,7 +146,7 @@ fn a_chase_without_a_bound_never_leaves_a_cycle() {
     twin("no-hop-bound", "chase::a_tail_of_a_cycle_is_no_victim_of_it", "maximum number of branches");
 }
 
-const BRIEFLY: Search = Search::Bounded(2, "535,467 executions with three preemptions");
+const BRIEFLY: Search = Search::Bounded(2, "over 250,000 executions with three preemptions");
 
 /// A writer waits for two readers, each of which wants a lock of the writer's: two cycles that share its wait. A reader
 /// that is refused leaves while the other's cycle may close; the writer, refused, opens both.
