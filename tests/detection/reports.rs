@@ -235,36 +235,6 @@ fn a_wait_is_shown_while_it_lasts() {
     });
 }
 
-/// A transfer between accounts that are locked in order can wait long, and never closes a cycle.
-#[test]
-fn ordered_transactions_are_silent() {
-    within_a_minute(|| {
-        let accounts: Arc<[_; 6]> = Arc::new(std::array::from_fn(|_| Mutex::new(100)));
-        let threads: Vec<_> = (0..4u64)
-            .map(|seed| {
-                let accounts = accounts.clone();
-                std::thread::spawn(move || {
-                    let mut state = seed * 2 + 1;
-                    for _ in 0..20_000 {
-                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                        let (one, other) = ((state >> 33) as usize % 6, (state >> 40) as usize % 6);
-                        if one < other {
-                            let mut from = accounts[one].lock();
-                            let mut to = accounts[other].lock();
-                            *from -= 1;
-                            *to += 1;
-                        }
-                    }
-                })
-            })
-            .collect();
-        for thread in threads {
-            thread.join().unwrap();
-        }
-        assert_eq!(accounts.iter().map(|account| *account.lock()).sum::<i32>(), 600);
-    });
-}
-
 /// Three tasks, three locks, and one that gives its lock away before it asks for the next: stale edges can look
 /// like a cycle, and there is none.
 #[test]

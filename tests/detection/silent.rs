@@ -1,6 +1,7 @@
 //! Where it must stay silent: what looks like a deadlock, and is none.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use impasse::sync::channel::{bounded, unbounded};
@@ -217,23 +218,44 @@ fn random(state: &mut u64) -> usize {
     (*state >> 33) as usize
 }
 
-/// Transactions that take their locks in any order, in phases: in each the tasks use locks of their own and one that
-/// they share, in the order of that phase; between the phases the order is turned around. So no cycle can ever form, and
-/// what one phase leaves behind and the next begins with would look like one if it were seen at once.
+/// Transactions that all take their locks in one order.
+#[test]
+fn ordered_transactions_are_silent() {
+    transactions(false);
+}
+
+/// Transactions in phases: in each all take their locks in one order, and from one to the next the order is turned around.
+/// So no cycle can ever form, and what one phase leaves behind and the next begins with would look like one if it were
+/// seen at once.
 #[test]
 fn transactions_in_phases_are_silent() {
+    transactions(true);
+}
+
+/// For so many phases, or, with `IMPASSE_SILENT_SECONDS`, for so long.
+const PHASES: usize = 2_000;
+
+fn transactions(turns: bool) {
     const TASKS: usize = 4;
     const LOCKS: usize = 5;
-    let times = std::env::var("IMPASSE_PHASES").ok().and_then(|times| times.parse().ok()).unwrap_or(2_000);
-    crate::common::within(Duration::from_secs(1_800), move || {
+    let seconds = std::env::var("IMPASSE_SILENT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let wanted = seconds.map(Duration::from_secs);
+    crate::common::within(wanted.unwrap_or_default() + Duration::from_secs(60), move || {
+        let began = std::time::Instant::now();
         let locks: Arc<Vec<Mutex<u64>>> = Arc::new((0..LOCKS).map(|_| Mutex::new(0)).collect());
         let phase = Arc::new(std::sync::Barrier::new(TASKS));
+        // The last phase, once it is known. The first task decides before a phase, all look in it.
+        let last = Arc::new(AtomicUsize::new(usize::MAX));
         let threads: Vec<_> = (0..TASKS)
             .map(|task| {
-                let (locks, phase) = (locks.clone(), phase.clone());
+                let (locks, phase, last) = (locks.clone(), phase.clone(), last.clone());
                 thread::spawn(move || {
-                    let mut state = task as u64 + 1;
-                    for round in 0..times {
+                    let (mut state, mut done) = (task as u64 + 1, 0);
+                    for round in 0.. {
+                        let is_over = wanted.map_or(round >= PHASES, |wanted| began.elapsed() >= wanted);
+                        if task == 0 && is_over {
+                            last.store(round, Ordering::SeqCst);
+                        }
                         phase.wait();
                         for _ in 0..8 {
                             let (one, other) = (random(&mut state) % LOCKS, random(&mut state) % LOCKS);
@@ -241,16 +263,24 @@ fn transactions_in_phases_are_silent() {
                             if low == high {
                                 continue;
                             }
-                            let (first, second) = if round % 2 == 0 { (low, high) } else { (high, low) };
+                            let is_turned = turns && round % 2 == 1;
+                            let (first, second) = if is_turned { (high, low) } else { (low, high) };
                             let mut first = locks[first].lock();
                             let mut second = locks[second].lock();
                             *first += 1;
                             *second += 1;
+                            done += 1;
+                        }
+                        if round >= last.load(Ordering::SeqCst) {
+                            break;
                         }
                     }
+                    done
                 })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let done: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!(locks.iter().map(|lock| *lock.lock()).sum::<u64>(), 2 * done);
+        println!("{done} transactions, each of which held two of {LOCKS} locks");
     });
 }
