@@ -80,12 +80,21 @@ shared!(no_deadlocks::RwLock<u64>, it => it.read().expect("nobody panics"));
 
 /// Every case of speed with these two constructors.
 fn speed<L: Lock, S: Shared>(case: Case, lock: fn(u64) -> L, shared: fn(u64) -> S) -> Option<Metrics> {
+    speed_of(speed::TIMES, case, lock, shared)
+}
+
+fn speed_of<L: Lock, S: Shared>(
+    times: u32,
+    case: Case,
+    lock: fn(u64) -> L,
+    shared: fn(u64) -> S,
+) -> Option<Metrics> {
     match case {
-        Case::Uncontended => Some(speed::uncontended(&lock(0))),
-        Case::Nested => Some(speed::nested(&lock(0), &lock(0))),
-        Case::Contended2 => Some(speed::contended(&lock(0))),
-        Case::Read1 => Some(speed::read_by_one(&shared(0))),
-        Case::Read2 => Some(speed::read_by_two(&shared(0))),
+        Case::Uncontended => Some(speed::uncontended(times, &lock(0))),
+        Case::Nested => Some(speed::nested(times, &lock(0), &lock(0))),
+        Case::Contended2 => Some(speed::contended(times, &lock(0))),
+        Case::Read1 => Some(speed::read_by_one(times, &shared(0))),
+        Case::Read2 => Some(speed::read_by_two(times, &shared(0))),
         Case::DetectAbBa | Case::DetectSeed => None,
     }
 }
@@ -133,7 +142,10 @@ impl Subject {
                 tracing_mutex::stdsync::tracing::RwLock::new,
             ),
             (case, Self::Deloxide) => speed(case, deloxide::Mutex::new, deloxide::RwLock::new),
-            (case, Self::NoDeadlocks) => speed(case, no_deadlocks::Mutex::new, no_deadlocks::RwLock::new),
+            // It takes microseconds, and many of them where two fight.
+            (case, Self::NoDeadlocks) => {
+                speed_of(speed::TIMES / 100, case, no_deadlocks::Mutex::new, no_deadlocks::RwLock::new)
+            }
         }
     }
 
