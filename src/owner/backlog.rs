@@ -1,42 +1,44 @@
 //! A queue in blocks: it grows without moving what it holds and without room for twice as much.
 
-#![allow(unsafe_code)]
-
 use std::collections::VecDeque;
-use std::mem::MaybeUninit;
 
-/// How many items a block holds at most.
-const BLOCK: usize = u64::BITS as usize;
-/// How many the first one does: most owners never have more than a few jobs at a time.
-const FIRST: usize = 4;
+use super::about::About;
+use super::block::Block;
+use super::job::{Job, Plain, Seen};
+use super::work::{Load, Work};
+
+/// How many words a block has: 4 KB.
+const BLOCK: u16 = 512;
+/// How many the first one has: most owners never have more than a few jobs at a time.
+const FIRST: u16 = 40;
 /// How many empty blocks are kept.
 const SPARE: usize = 16;
 
-/// First in, first out, and any item can be taken out of turn.
+/// First in, first out, and any job can be taken out of turn.
 ///
-/// The last block stands here and not among the others: where there are few items, it is the first one too, and no
-/// memory is touched but this and the places of those items.
+/// The last block stands here and not among the others: where there are few jobs, it is the first one too, and no
+/// memory is touched but this and the places of those jobs.
 #[repr(C)]
-pub(super) struct Backlog<J> {
-    last: Block<J>,
+pub(super) struct Backlog<T> {
+    last: Block<T>,
     /// Those before it. Each holds something.
-    before: VecDeque<Block<J>>,
-    spare: Vec<Block<J>>,
+    before: VecDeque<Block<T>>,
+    spare: Vec<Block<T>>,
 }
 
-impl<J> Default for Backlog<J> {
+impl<T> Default for Backlog<T> {
     fn default() -> Self {
         Self { last: Block::new(FIRST), before: VecDeque::new(), spare: Vec::new() }
     }
 }
 
-impl<J> Backlog<J> {
+impl<T> Backlog<T> {
     #[inline(always)]
-    pub(super) fn push(&mut self, item: impl FnOnce() -> J) {
+    pub(super) fn push(&mut self, about: &About, load: impl Load<T>) {
         if self.last.is_full() {
             self.add_block();
         }
-        self.last.push(item);
+        self.last.push(about, load);
     }
 
     #[cold]
@@ -46,25 +48,36 @@ impl<J> Backlog<J> {
     }
 
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<J> {
-        let Some(first) = self.before.front_mut() else { return self.last.pop() };
-        let item = first.pop();
+    pub(super) fn pop(&mut self) -> Option<Job<T>> {
+        self.from_first(Block::pop)
+    }
+
+    /// The first job, if it is a post on nobody's behalf: see [`Block::pop_plain`].
+    #[inline(always)]
+    pub(super) fn pop_plain(&mut self, into: &mut Work<T>) -> Option<Plain> {
+        self.from_first(|first| first.pop_plain(into))
+    }
+
+    #[inline(always)]
+    fn from_first<R>(&mut self, pop: impl FnOnce(&mut Block<T>) -> Option<R>) -> Option<R> {
+        let Some(first) = self.before.front_mut() else { return pop(&mut self.last) };
+        let popped = pop(first);
         if first.is_empty() {
             self.drop_block(0);
         }
-        item
+        popped
     }
 
-    /// Takes the item at this place, counting from the first.
-    pub(super) fn remove(&mut self, mut at: usize) -> Option<J> {
+    /// Takes the job at this place, counting from the first.
+    pub(super) fn remove(&mut self, mut at: usize) -> Option<Job<T>> {
         for block in 0..self.before.len() {
             let length = self.before[block].len();
             if at < length {
-                let item = self.before[block].remove(at);
+                let job = self.before[block].remove(at);
                 if self.before[block].is_empty() {
                     self.drop_block(block);
                 }
-                return item;
+                return job;
             }
             at -= length;
         }
@@ -75,13 +88,13 @@ impl<J> Backlog<J> {
     fn drop_block(&mut self, at: usize) {
         if let Some(empty) = self.before.remove(at)
             && self.spare.len() < SPARE
-            && empty.places.len() == BLOCK
+            && empty.capacity() == usize::from(BLOCK)
         {
             self.spare.push(empty);
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &J> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Seen<'_, T>> {
         self.before.iter().chain([&self.last]).flat_map(Block::iter)
     }
 
@@ -95,126 +108,122 @@ impl<J> Backlog<J> {
     }
 }
 
-/// Some places, and which of them are taken: each item stands before those that came after it.
-struct Block<J> {
-    places: Box<[MaybeUninit<J>]>,
-    /// A bit for each place, from the lowest. A place is initialised iff its bit is set.
-    taken: u64,
-}
-
-impl<J> Block<J> {
-    fn new(places: usize) -> Self {
-        Self { places: Box::new_uninit_slice(places), taken: 0 }
-    }
-
-    /// The place behind the last item.
-    #[inline(always)]
-    fn end(&self) -> usize {
-        (u64::BITS - self.taken.leading_zeros()) as usize
-    }
-
-    #[inline(always)]
-    fn is_full(&self) -> bool {
-        self.end() == self.places.len()
-    }
-
-    #[inline(always)]
-    fn is_empty(&self) -> bool {
-        self.taken == 0
-    }
-
-    fn len(&self) -> usize {
-        self.taken.count_ones() as usize
-    }
-
-    /// Puts an item behind the last one, if that is not in the last place.
-    #[inline(always)]
-    fn push(&mut self, item: impl FnOnce() -> J) {
-        let end = self.end();
-        self.places[end].write(item());
-        self.taken |= 1 << end;
-    }
-
-    #[inline(always)]
-    fn pop(&mut self) -> Option<J> {
-        let place = self.taken.trailing_zeros();
-        (self.taken != 0).then(|| self.take(place))
-    }
-
-    fn remove(&mut self, at: usize) -> Option<J> {
-        let place = self.of_items().nth(at)?;
-        Some(self.take(place))
-    }
-
-    /// The item at this place, which is taken.
-    #[inline(always)]
-    fn take(&mut self, place: u32) -> J {
-        self.taken &= !(1 << place);
-        // SAFETY: the place was taken, so the item is there; now it is not, so nobody reads it again.
-        unsafe { self.places[place as usize].assume_init_read() }
-    }
-
-    /// The places of the items, in order.
-    fn of_items(&self) -> impl Iterator<Item = u32> + use<J> {
-        let first = |taken: &u64| (*taken != 0).then(|| taken.trailing_zeros());
-        let mut taken = self.taken;
-        std::iter::from_fn(move || first(&taken).inspect(|place| taken &= !(1 << place)))
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &J> {
-        // SAFETY: the place is taken, so the item is there.
-        self.of_items().map(|place| unsafe { self.places[place as usize].assume_init_ref() })
-    }
-}
-
-impl<J> Drop for Block<J> {
-    fn drop(&mut self) {
-        while self.pop().is_some() {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use super::super::panics::Backtrace;
+    use super::super::work::Post;
     use super::*;
+    use crate::wait::{Op, TaskId};
+
+    type State = Cell<usize>;
+
+    fn about(sender: usize) -> About {
+        About::new(Op::unasked("set"), None, TaskId::from_word(sender as u64 + 1).expect("it is not 0"))
+    }
+
+    /// A job that sets the state to this. Each is as long as its number says, and so is each sender's part of them.
+    fn push(backlog: &mut Backlog<State>, item: usize) {
+        let about = about(item / 3 % 2);
+        match item % 7 {
+            0 => backlog.push(&about, Post(move |state: &State| state.set(item))),
+            1 => backlog.push(&about, Post(move |state: &State| state.set([item, 1, 2][0]))),
+            2 => backlog.push(&about, Post(captures::<5>(item))),
+            3 => backlog.push(&about, Post(captures::<50>(item))),
+            _ => backlog.push(&about, Post(captures::<2>(item))),
+        }
+    }
+
+    fn captures<const WORDS: usize>(item: usize) -> impl FnOnce(&State) + Send + 'static {
+        let words = [item; WORDS];
+        move |state| state.set(std::hint::black_box(&words).iter().sum::<usize>() / WORDS)
+    }
+
+    /// What the job sets the state to; it is about what it was pushed with.
+    fn run(mut job: Job<State>) -> usize {
+        let state = State::default();
+        assert!(job.run(&state, Backtrace::Leave).is_ok());
+        assert!(job.about.is_same(&about(state.get() / 3 % 2)));
+        state.get()
+    }
 
     #[test]
-    fn items_come_out_in_order_but_for_those_that_are_taken_out_of_turn() {
+    fn jobs_come_out_in_order_but_for_those_that_are_taken_out_of_turn() {
         let mut backlog = Backlog::default();
         for round in 0..3 {
-            let mut expected: Vec<_> = (0..500).collect();
-            expected.iter().for_each(|item| backlog.push(|| *item));
-            for at in [0, 63, 64, 200, 400, 490] {
-                assert_eq!(backlog.remove(at), Some(expected.remove(at)), "round {round}");
+            let mut expected: Vec<_> = (0..1000).collect();
+            expected.iter().for_each(|item| push(&mut backlog, *item));
+            for at in [0, 1, 62, 63, 64, 64, 200, 400, 400, 990] {
+                assert_eq!(backlog.remove(at).map(run), Some(expected.remove(at)), "round {round}");
             }
-            assert_eq!(backlog.remove(expected.len()), None);
+            assert!(backlog.remove(expected.len()).is_none());
             assert_eq!(backlog.len(), expected.len());
-            assert!(backlog.iter().eq(&expected));
-            assert!(std::iter::from_fn(|| backlog.pop()).eq(expected));
+            let senders = |item: &usize| about(item / 3 % 2);
+            let pairs = || backlog.iter().zip(expected.iter().map(senders));
+            assert_eq!(pairs().count(), expected.len());
+            assert!(pairs().all(|(seen, about)| seen.about.is_same(&about)));
+            assert!(std::iter::from_fn(|| backlog.pop()).map(run).eq(expected));
             assert!(backlog.is_empty());
         }
     }
 
     #[test]
-    fn items_that_are_left_are_dropped_once() {
-        let item = std::sync::Arc::new(());
-        let mut backlog = Backlog::default();
-        (0..500).for_each(|_| backlog.push(|| item.clone()));
-        (0..100).for_each(|at| drop(backlog.remove(3 * at)));
-        (0..100).for_each(|_| drop(backlog.pop()));
+    fn jobs_that_are_left_are_dropped_once_and_what_they_are_about_too() {
+        let (item, lineage) = (Arc::new(()), Arc::default());
+        let mut backlog = Backlog::<()>::default();
+        for n in 0..1000 {
+            let (item, sender) = (item.clone(), TaskId::from_word(1 + n / 10).expect("it is not 0"));
+            let about = About::new(Op::unasked("hold"), Some(Arc::clone(&lineage)), sender);
+            backlog.push(&about, Post(move |(): &()| drop(item)));
+        }
+        (0..200).for_each(|at| drop(backlog.remove(3 * at)));
+        (0..200).for_each(|_| drop(backlog.pop()));
+        assert_eq!(Arc::strong_count(&item), 601);
         drop(backlog);
-        assert_eq!(std::sync::Arc::strong_count(&item), 1);
+        assert_eq!(Arc::strong_count(&item), 1);
+        assert_eq!(Arc::strong_count(&lineage), 1);
     }
 
-    /// What is taken out of turn for ever, behind an item that stays, takes up no room.
+    /// Where it is empty nothing holds on to those on whose behalf jobs acted.
     #[test]
-    fn blocks_without_items_are_given_back() {
+    fn an_empty_backlog_holds_nothing() {
+        let lineage = Arc::default();
+        let mut backlog = Backlog::<()>::default();
+        for at in [0, 1, 0] {
+            for sender in 1..=2 {
+                let sender = TaskId::from_word(sender).expect("it is not 0");
+                let about = About::new(Op::unasked("hold"), Some(Arc::clone(&lineage)), sender);
+                backlog.push(&about, Post(|(): &()| ()));
+            }
+            drop(backlog.remove(at));
+            drop(backlog.pop());
+            assert_eq!(Arc::strong_count(&lineage), 1);
+        }
+    }
+
+    /// What is taken out of turn for ever, behind a job that stays, takes up no room.
+    #[test]
+    fn blocks_without_jobs_are_given_back() {
         let mut backlog = Backlog::default();
-        backlog.push(|| 0);
+        push(&mut backlog, 0);
         for item in 1..10_000 {
-            backlog.push(|| item);
-            assert_eq!(backlog.remove(1), Some(item));
+            push(&mut backlog, item);
+            assert_eq!(backlog.remove(1).map(run), Some(item));
             assert!(backlog.before.len() <= 1);
         }
-        assert_eq!(backlog.pop(), Some(0));
+        assert_eq!(backlog.pop().map(run), Some(0));
+    }
+
+    /// The size at which a burst of small posts goes from one processor to another.
+    #[test]
+    fn a_post_in_a_burst_takes_up_what_it_captured_and_a_word() {
+        let mut backlog = Backlog::<State>::default();
+        let about = about(0);
+        (0..100_000_usize).for_each(|n| backlog.push(&about, Post(move |state: &State| state.set(n))));
+        let words = |block: &Block<State>| block.capacity();
+        let all = backlog.before.iter().chain([&backlog.last]).map(words).sum::<usize>();
+        assert!(all < 100_000 * 21 / 10, "{all} words");
     }
 }

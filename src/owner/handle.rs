@@ -4,16 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::about::About;
 use super::asynchronous::Answer;
-use super::capture::Capture;
 use super::error::{CallError, Closed, Panicked, PostError, Unrun};
-use super::job::{Call, Errand, Job, Kept, Sent};
+use super::job::{Call, Errand, Kept, Sent};
 use super::mailbox::{Queued, Refused, Room};
 use super::main_loop::Runner;
 use super::policy::WaitOnOwner;
 use super::shared::Shared;
 use super::ticket::Mine;
 use super::waits::{Idle, ReplyTo, RoomIn};
+use super::work::{Post, fits};
 use crate::platform::{self, Bug, seeded};
 use crate::sync::{Abandoned, End, Held, Reader, Slot};
 use crate::wait::{
@@ -179,12 +180,11 @@ impl<T: 'static> Handle<T> {
         }
         let me = wait::current();
         let (op, lineage) = (op.into_op(), me.behalf.shared());
-        let queued = if Capture::<T>::fits(&job) {
-            self.0.mailbox.post(op, || Job::post(op, lineage, me.id, job))
+        let queued = if fits(&job) {
+            self.0.mailbox.post(op, lineage, me.id, Post(job))
         } else {
             // Not in the queue's lock: it is a matter of the allocator's.
-            let job = Box::new(job);
-            self.0.mailbox.post(op, || Job::post(op, lineage, me.id, move |state: &T| job(state)))
+            self.0.mailbox.post(op, lineage, me.id, Box::new(Post(job)))
         };
         queued.map_err(|refused| self.0.refusal(&refused))
     }
@@ -272,21 +272,18 @@ impl<T: 'static> Handle<T> {
         let lineage = Lineage::current();
         let waited = RoomIn { owner: &self.0, lineage: &lineage, job: None };
         self.0.mailbox.object().arrive(op, Kind::Post, &waited)?;
-        let (shared, mut job) = (me.behalf.shared(), Some(job));
-        let made = || Job::post(op, shared, me.id, job.take().expect("a job is made once"));
-        let queued = self.0.mailbox.push_if_room(made);
-        // Whoever found no room has the job still.
-        let Some(job) = job else { return Ok(()) };
-        match queued {
-            Err(refused @ Refused::Closed) => return Err(self.0.refusal(&refused)),
-            Ok(()) | Err(Refused::Full) => {}
-        }
+        let about = About::new(op, me.behalf.shared(), me.id);
+        let job = match self.0.mailbox.post_if_room(&about, Post(job)) {
+            Ok(()) => return Ok(()),
+            Err((Refused::Full, Post(job))) => job,
+            Err((refused @ Refused::Closed, _)) => return Err(self.0.refusal(&refused)),
+        };
         let kept: Arc<dyn Kept<T>> = Arc::new(Errand::new(lineage.clone(), job));
         let waited = RoomIn { job: Some(&kept), ..waited };
         let manner = (me.id == self.0.task).then_some(Manner::Judged);
         let request = Request { manner, arrival: Arrival::Made, ..Request::new(&waited, op) };
         wait::door(request, |inside| {
-            let queued = self.0.mailbox.push_or_wait(Job::kept(Sent::new(op, me.id, kept.clone())), &kept);
+            let queued = self.0.mailbox.push_or_wait(Sent::new(op, me.id, kept.clone()), &kept);
             match queued.map_err(|refused| self.0.refusal(&refused))? {
                 Queued::Yes => Ok(()),
                 Queued::Waiting(room) => self.wait_for_room(inside, &room, &kept),
@@ -451,8 +448,7 @@ impl<T> Reservation<T> {
     pub(crate) fn post(mut self, op: Op, job: impl FnOnce(&T) + Send + 'static) {
         if let Some(shared) = self.0.take() {
             let me = wait::current();
-            let job = Job::post(op, me.behalf.shared(), me.id, job);
-            if let Some(unrun) = shared.mailbox.keep(Some(job)) {
+            if let Err(unrun) = shared.mailbox.keep(op, me.behalf.shared(), me.id, Post(job)) {
                 shared.will_not_run(op, Unrun::Closed);
                 drop(unrun);
             }
@@ -463,7 +459,7 @@ impl<T> Reservation<T> {
 impl<T> Drop for Reservation<T> {
     fn drop(&mut self) {
         if let Some(shared) = self.0.take() {
-            drop(shared.mailbox.keep(None));
+            shared.mailbox.call_off();
         }
     }
 }

@@ -2,54 +2,60 @@
 
 #![allow(unsafe_code)]
 
-use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::capture::Capture;
+use super::about::About;
 use super::panics::{Backtrace, Outcome, caught};
 use super::ticket::{Mine, Ticket};
 use super::trace::QueuedAt;
+use super::work::{Load, On, Work};
 use crate::platform::{self, Bug, UnsafeCell, seeded};
 use crate::sync::{Abandoned, Slot};
-use crate::wait::{At, Lineage, Op, Stamp, TaskId};
+use crate::wait::{Activation, Lineage, Op, TaskId};
 
-/// A job, with what the owner needs to know to choose it: 80 bytes.
+/// A job that is in no queue any more, or goes past it.
 pub(super) struct Job<T> {
-    work: Work<T>,
-    /// On whose behalf it acts, if it is a post; a call keeps its own.
-    lineage: Option<Arc<Lineage>>,
-    at: At,
-    label: NonNull<u8>,
-    label_length: u32,
-    sender: Sender,
-    queued: Stamp,
-    queued_at: QueuedAt,
+    pub(super) about: About,
+    pub(super) work: Work<T>,
 }
 
-// SAFETY: the label is a `&'static str` in two parts; all else in it is `Send`.
-unsafe impl<T> Send for Job<T> {}
+/// All that the owner has to know of a post on nobody's behalf.
+#[derive(Clone, Copy)]
+pub(super) struct Plain {
+    pub(super) op: Op,
+    pub(super) queued_at: QueuedAt,
+}
 
-enum Work<T> {
-    /// Nobody waits for it.
-    Post(Capture<T>),
-    /// Somebody does.
-    Kept(Promise<T>),
+/// A job in the queue, for the owner that chooses one.
+pub(super) struct Seen<'a, T> {
+    pub(super) about: &'a About,
+    pub(super) promise: Option<&'a Promise<T>>,
 }
 
 /// The promise to run what somebody waits for. Dropped, it tells them.
-struct Promise<T>(Option<Arc<dyn Kept<T>>>);
+pub(super) struct Promise<T>(Option<Arc<dyn Kept<T>>>);
+
+impl<T> Load<T> for Promise<T> {
+    const IS_PROMISE: bool = true;
+
+    fn promise(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn run(mut self, on: &On<'_, T>) -> Outcome<()> {
+        self.0.take().map_or(Ok(()), |kept| kept.run(on.op, on.state, on.backtrace))
+    }
+}
 
 /// A job that somebody waits for, on its way to an owner that looks: small enough for one cache line.
 pub(super) struct Sent<T> {
-    op: Op,
-    sender: TaskId,
-    queued_at: QueuedAt,
-    promise: Promise<T>,
+    pub(super) about: About,
+    pub(super) promise: Promise<T>,
 }
 
 impl<T> Sent<T> {
     pub(super) fn new(op: Op, sender: TaskId, kept: Arc<dyn Kept<T>>) -> Self {
-        Self { op, sender, queued_at: QueuedAt::now(), promise: Promise(Some(kept)) }
+        Self { about: About::new(op, None, sender), promise: Promise(Some(kept)) }
     }
 
     /// The owner is about to begin it.
@@ -59,134 +65,70 @@ impl<T> Sent<T> {
     }
 }
 
-/// Who queued a job: enough of a task's number to tell it from others who queue jobs at the same time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Sender(u32);
-
-impl From<TaskId> for Sender {
-    fn from(task: TaskId) -> Self {
-        Self((task.word() ^ (task.word() >> 32 << 20)) as u32)
+impl<T> From<Sent<T>> for Job<T> {
+    fn from(Sent { about, promise }: Sent<T>) -> Self {
+        Self { about, work: Work::new(promise) }
     }
 }
 
-impl<T> Job<T> {
-    /// A job that nobody waits for.
-    #[inline(always)]
-    pub(super) fn post<F: FnOnce(&T) + Send + 'static>(
-        op: Op,
-        lineage: Option<Arc<Lineage>>,
-        sender: TaskId,
-        job: F,
-    ) -> Self {
-        Self::new(op, lineage, sender, Work::Post(Capture::new(job)))
-    }
-
-    /// A job that is kept where whoever waits for it keeps it too.
-    pub(super) fn kept(sent: Sent<T>) -> Self {
-        let Sent { op, sender, queued_at, promise } = sent;
-        Self { queued_at, ..Self::new(op, None, sender, Work::Kept(promise)) }
-    }
-
-    #[inline(always)]
-    fn new(op: Op, lineage: Option<Arc<Lineage>>, sender: TaskId, work: Work<T>) -> Self {
-        let (label, at) = op.parts();
-        Self {
-            work,
-            lineage,
-            at,
-            label: NonNull::from(label).cast(),
-            // A label longer than four gigabytes is cut.
-            label_length: u32::try_from(label.len()).unwrap_or(0),
-            sender: sender.into(),
-            queued: Stamp::default(),
-            queued_at: QueuedAt::default(),
-        }
-    }
-
-    /// It goes into the queue at this moment.
-    #[inline(always)]
-    pub(super) fn queued(self, queued: Stamp, queued_at: QueuedAt) -> Self {
-        Self { queued, queued_at, ..self }
-    }
-
-    pub(super) fn op(&self) -> Op {
-        // SAFETY: the two parts of a `&'static str`, taken apart in `new`.
-        let label = unsafe {
-            let bytes = std::slice::from_raw_parts(self.label.as_ptr(), self.label_length as usize);
-            std::str::from_utf8_unchecked(bytes)
+impl<T> Seen<'_, T> {
+    /// Whether it carries one of these activations.
+    pub(super) fn descends_from(&self, any_of: &[Activation]) -> bool {
+        let lineage = match self.promise {
+            Some(promise) => promise.0.as_deref().map(Kept::lineage),
+            None => self.about.lineage().map(Arc::as_ref),
         };
-        Op::of_parts(label, self.at)
-    }
-
-    pub(super) fn queued_at(&self) -> QueuedAt {
-        self.queued_at
-    }
-
-    /// On whose behalf it acts.
-    pub(super) fn lineage(&self) -> Option<&Lineage> {
-        match &self.work {
-            Work::Post(_) => self.lineage.as_deref(),
-            Work::Kept(promise) => promise.0.as_ref().map(|kept| kept.lineage()),
-        }
-    }
-
-    /// The same as a post has it: to be handed on.
-    pub(super) fn shared_lineage(&self) -> Option<Arc<Lineage>> {
-        self.lineage.clone()
+        lineage.is_some_and(|lineage| lineage.descends_from(any_of))
     }
 
     /// Whether somebody the owner waits for needs it.
     pub(super) fn is_needed(&self) -> bool {
-        matches!(&self.work, Work::Kept(Promise(Some(kept))) if kept.ticket().is_needed())
+        self.promise.and_then(|promise| promise.0.as_ref()).is_some_and(|kept| kept.ticket().is_needed())
+    }
+}
+
+impl<T> Job<T> {
+    /// What two keep, if it is such a job and has not been run.
+    fn kept(&self) -> Option<&Arc<dyn Kept<T>>> {
+        self.work.promise()?.0.as_ref()
     }
 
-    /// Whether both were queued by one task.
-    pub(super) fn has_sender_of(&self, other: &Self) -> bool {
-        self.sender == other.sender
+    /// On whose behalf it acts.
+    pub(super) fn lineage(&self) -> Option<&Lineage> {
+        match self.work.promise() {
+            Some(_) => self.kept().map(|kept| kept.lineage()),
+            None => self.about.lineage().map(Arc::as_ref),
+        }
     }
 
     /// Whether it is this one, which its sender keeps too.
     pub(super) fn is(&self, other: &Arc<dyn Kept<T>>) -> bool {
-        matches!(&self.work, Work::Kept(Promise(Some(kept))) if std::ptr::addr_eq(Arc::as_ptr(kept), Arc::as_ptr(other)))
+        self.kept().is_some_and(|kept| std::ptr::addr_eq(Arc::as_ptr(kept), Arc::as_ptr(other)))
     }
 
     /// Drops it unrun. Whoever waits for it is told; says whether there is nobody who waits, nor has taken it back.
     #[must_use]
     pub(super) fn refuse(self) -> bool {
-        match self.work {
-            Work::Post(_) => true,
-            Work::Kept(mut promise) => promise.0.take().is_some_and(|kept| {
-                if kept.ticket().begin() == Mine::No {
-                    return false;
-                }
-                let is_accepted = kept.ticket().is_accepted();
-                kept.abandon();
-                is_accepted
-            }),
+        let Some(kept) = self.kept() else { return true };
+        if kept.ticket().begin() == Mine::No {
+            return false;
         }
-    }
-
-    /// That it was queued has happened for the owner.
-    pub(super) fn witness(&self) {
-        self.queued.witness();
+        let is_accepted = kept.ticket().is_accepted();
+        kept.abandon();
+        is_accepted
     }
 
     /// The owner takes it: `No` if whoever waited has taken it back.
+    #[inline]
     pub(super) fn begin(&self) -> Mine {
-        self.witness();
-        match &self.work {
-            Work::Kept(Promise(Some(kept))) => kept.ticket().begin(),
-            _ => Mine::Yes,
-        }
+        self.about.witness();
+        self.kept().map_or(Mine::Yes, |kept| kept.ticket().begin())
     }
 
     /// Runs a job that has been begun.
+    #[inline]
     pub(super) fn run(&mut self, state: &T, backtrace: Backtrace) -> Outcome<()> {
-        let op = self.op();
-        match &mut self.work {
-            Work::Post(capture) => caught(op, backtrace, || capture.call(state)),
-            Work::Kept(promise) => promise.0.take().map_or(Ok(()), |kept| kept.run(op, state, backtrace)),
-        }
+        self.work.run(&On { op: self.about.op(), state, backtrace })
     }
 }
 
@@ -285,24 +227,5 @@ impl<T, R: Send, F: FnOnce(&T) -> R + Send> Kept<T> for Call<R, F> {
     fn abandon(&self) {
         drop(self.extra.take());
         self.settle(Err(Abandoned));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(not(any(feature = "explore", feature = "tracing")))]
-    #[test]
-    fn a_job_has_80_bytes() {
-        assert_eq!(size_of::<Job<u64>>(), 80);
-    }
-
-    #[test]
-    fn the_label_of_a_job_is_that_of_its_operation() {
-        let op = Op::new("count the things");
-        let sender = TaskId::from_word(1).expect("it is not 0");
-        let job = Job::<()>::post(op, None, sender, |()| ());
-        assert_eq!(job.op(), op);
     }
 }

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::error::Panicked;
-use super::job::Job;
+use super::job::{Job, Plain};
 use super::mailbox::{Batch, Next};
 use super::panics::{Backtrace, Outcome, caught};
 use super::policy::WaitOnOwner;
 use super::resilience::{AfterPanic, OnPanic};
 use super::shared::Shared;
+use super::work::{On, Work};
 use super::{Handle, trace};
 use crate::platform;
 use crate::wait::{self, Activation, Local, Object, Op, Server, Task};
@@ -101,6 +102,10 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
                     runner.run(&mut job, Inside::NoOther);
                     looks = can_look;
                 }
+                Next::RunFirst => {
+                    runner.run_first();
+                    looks = can_look;
+                }
                 Next::Refuse(jobs) => shared.refuse(jobs),
                 Next::Look => {
                     looks = me.patience.pays(|| shared.mailbox.caller(), || shared.mailbox.may_have_job());
@@ -145,14 +150,38 @@ pub(super) struct Runner<T: 'static> {
 }
 
 impl<T> Runner<T> {
+    /// Runs the first job of the batch.
+    #[inline(always)]
+    fn run_first(&self) {
+        let mailbox = &self.shared.mailbox;
+        let mut work = Work::none();
+        match mailbox.first_plain(&self.batch, &mut work) {
+            Some(plain) => self.run_plain(plain, &mut work),
+            None => mailbox.first(&self.batch).iter_mut().for_each(|job| self.run(job, Inside::NoOther)),
+        }
+    }
+
+    /// Runs a post on nobody's behalf in the middle of no other job: nothing is to be put back.
+    #[inline(always)]
+    fn run_plain(&self, Plain { op, queued_at }: Plain, work: &mut Work<T>) {
+        let _watched = self.shared.watch.as_ref().map(|watch| watch.begins(op));
+        let state = self.state.borrow().clone();
+        let _running = trace::begins(&self.shared.name, op, None, queued_at);
+        self.me.goes_on_to(op);
+        let on = On { op, state: &*state, backtrace: self.shared.backtrace };
+        if let Err(panicked) = work.run(&on) {
+            self.panicked(&panicked);
+        }
+    }
+
     /// Runs a job that was taken from the queue. Where it stands: a job is as long as a cache line, and more.
     #[inline]
     fn run(&self, job: &mut Job<T>, inside: Inside) {
-        let op = job.op();
+        let op = job.about.op();
         let _watched = self.shared.watch.as_ref().map(|watch| watch.begins(op));
         let state = self.state.borrow().clone();
-        let (lineage, shared) = (job.lineage().cloned(), job.shared_lineage());
-        let _running = trace::begins(&self.shared.name, op, lineage.as_ref(), job.queued_at());
+        let (lineage, shared) = (job.lineage().cloned(), job.about.lineage().cloned());
+        let _running = trace::begins(&self.shared.name, op, lineage.as_ref(), job.about.queued_at());
         let mut run = || job.run(&state, self.shared.backtrace);
         let ended = match lineage {
             // Nobody's job in the middle of nobody's: nothing is to be put back.

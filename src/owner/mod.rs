@@ -6,9 +6,11 @@
 //! | `handle.rs` | calls and posts from anywhere |
 //! | `asynchronous.rs` | the answer to a call, as a future |
 //! | `waits.rs` | what others wait for at an owner |
-//! | `capture.rs` | a closure of any type, in place if it is small |
 //! | `ticket.rs` | what the one who waits for a job and the one who runs it know of each other |
 //! | `job.rs` | a closure on its way to the owner |
+//! | `work.rs` | what a job does, as words |
+//! | `about.rs` | what the owner needs to know of a job to choose it |
+//! | `block.rs` | jobs behind each other in one piece of memory |
 //! | `backlog.rs` | a queue in blocks |
 //! | `mailbox/` | the queue, and when the owner sleeps |
 //! | `hatch.rs` | where an owner that looks for jobs is told of them, or handed one |
@@ -20,9 +22,10 @@
 //! | `lifecycle.rs` | from the builder to the shutdown |
 //! | `error.rs` | what a call, a post, a spawn and a shutdown can end in |
 
+mod about;
 mod asynchronous;
 mod backlog;
-mod capture;
+mod block;
 mod error;
 mod handle;
 mod hatch;
@@ -38,6 +41,7 @@ mod stall;
 mod ticket;
 mod trace;
 mod waits;
+mod work;
 
 pub use asynchronous::Answer;
 pub use error::{CallError, Closed, Panicked, PostError, ShutdownError, SpawnError, Unrun};

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::wait::{Lineage, Op};
 
 /// When a job was queued, if somebody listens.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct QueuedAt(#[cfg(feature = "tracing")] Option<Instant>);
 
 impl QueuedAt {

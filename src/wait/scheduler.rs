@@ -403,7 +403,7 @@ impl Object {
 }
 
 /// What had happened for a task at some moment.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stamp(#[cfg(feature = "explore")] u32);
 
 impl Stamp {

@@ -4,15 +4,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Mailbox, Open, Refused};
+use super::{Inner, Mailbox, Open, Refused};
+use crate::owner::about::About;
 use crate::owner::backlog::Backlog;
 use crate::owner::error::Panicked;
 use crate::owner::hatch::News;
-use crate::owner::job::Job;
-use crate::owner::trace::QueuedAt;
+use crate::owner::work::Load;
 use crate::platform::{Bug, seeded};
 use crate::sync::Place;
-use crate::wait::{Access, Cancel, Kind, Op, Stamp};
+use crate::wait::{Access, Cancel, Kind, Lineage, Op, TaskId};
+
+impl<T> Inner<T> {
+    /// A promise has been kept, or called off.
+    fn owes_one_less(&mut self) {
+        self.owed -= 1;
+        self.ended = self.ended.and_here();
+    }
+}
 
 impl<T> Mailbox<T> {
     /// Promises a job: the owner does not end before it came or was called off.
@@ -26,23 +34,35 @@ impl<T> Mailbox<T> {
         Ok(())
     }
 
-    /// Keeps a promise with a job, or calls it off without one. Gives the job back if nothing runs any more.
-    pub(in crate::owner) fn keep(&self, job: Option<Job<T>>) -> Option<Job<T>> {
-        self.object.step(job.as_ref().map_or(Op::unasked("called off"), Job::op), Kind::Keep);
-        let job = job.map(|job| job.queued(Stamp::here(), QueuedAt::now()));
+    /// Keeps a promise with a post. Gives it back if nothing runs any more.
+    pub(in crate::owner) fn keep<L: Load<T>>(
+        &self,
+        op: Op,
+        lineage: Option<Arc<Lineage>>,
+        sender: TaskId,
+        load: L,
+    ) -> Result<(), L> {
+        self.object.step(op, Kind::Keep);
+        let about = About::new(op, lineage, sender);
         let mut inner = self.inner.lock();
-        inner.owed -= 1;
-        inner.ended = inner.ended.and_here();
+        inner.owes_one_less();
         if inner.open == Open::No {
-            return job;
+            return Err(load);
         }
-        let wake = match job {
-            Some(job) => self.append(&mut inner, || job, News::Posts),
-            None => inner.may_end() && inner.take_parked(),
-        };
+        let wake = self.append(&mut inner, &about, load, News::Posts);
         drop(inner);
         self.wake_if(wake);
-        None
+        Ok(())
+    }
+
+    /// Calls a promise off.
+    pub(in crate::owner) fn call_off(&self) {
+        self.object.step(Op::unasked("called off"), Kind::Keep);
+        let mut inner = self.inner.lock();
+        inner.owes_one_less();
+        let wake = inner.open != Open::No && inner.may_end() && inner.take_parked();
+        drop(inner);
+        self.wake_if(wake);
     }
 
     /// A run of a session of this owner begins, whose step has been taken: it is cancelled when the owner is closed.
@@ -69,25 +89,25 @@ impl<T> Mailbox<T> {
 
     /// Accepts nothing from now on, cancels the runs, and returns what was accepted and is still in the queue; what
     /// the owner has taken and not begun it refuses itself.
-    pub(in crate::owner) fn close_now(&self) -> Backlog<Job<T>> {
+    pub(in crate::owner) fn close_now(&self) -> Backlog<T> {
         self.object.observe();
         self.object.step(Op::unasked("close"), Kind::CloseNow);
         self.close_to(Open::No)
     }
 
     /// There is nobody to run anything: as [`close_now`](Self::close_now).
-    pub(in crate::owner) fn abandon(&self) -> Backlog<Job<T>> {
+    pub(in crate::owner) fn abandon(&self) -> Backlog<T> {
         if self.inner.lock().open == Open::Yes {
             self.object.step(Op::unasked("close"), Kind::Close);
         }
         let mut refused = self.close_to(Open::No);
         if let Some(job) = self.handed() {
-            refused.push(|| job);
+            refused.push(&job.about, job.promise);
         }
         refused
     }
 
-    fn close_to(&self, open: Open) -> Backlog<Job<T>> {
+    fn close_to(&self, open: Open) -> Backlog<T> {
         let mut inner = self.inner.lock();
         inner.open = inner.open.max(open);
         // What was handed over before is the owner's.

@@ -19,15 +19,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
+use super::about::About;
 use super::backlog::Backlog;
 use super::error::Panicked;
 use super::hatch::{Hatch, News};
-use super::job::{Job, Sent};
+use super::job::Sent;
 use super::ticket::Ticket;
-use super::trace::QueuedAt;
+use super::work::Load;
 use crate::platform::{self, Bug, Mutex, Unseen, seeded};
 use crate::sync::Line;
-use crate::wait::{Access, Activation, Cancel, Kind, Object, Op, Stamp, TaskId};
+use crate::wait::{Access, Activation, Cancel, Kind, Lineage, Object, Op, Stamp, TaskId};
 
 use room::WaitsForRoom;
 pub(super) use room::{Queued, Room};
@@ -38,8 +39,7 @@ pub(super) struct Mailbox<T> {
     object: Object,
     /// How many posts may be queued.
     pub(super) capacity: Option<usize>,
-    /// How many jobs the owner takes at a time.
-    at_once: usize,
+    takes: Takes,
     inner: Apart<Mutex<Inner<T>>>,
     /// The runs of the owner's sessions that go on. Whoever begins one puts it here before it asks whether the owner
     /// is open, and whoever closes the owner takes them after that: no run is missed by both.
@@ -71,6 +71,13 @@ struct Hints {
     nothing_runs: AtomicBool,
 }
 
+/// How many jobs the owner takes at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    All,
+    One,
+}
+
 /// What becomes of a closed mailbox' jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Open {
@@ -92,7 +99,7 @@ struct Inner<T> {
     /// How many jobs were ever queued, and how many of them are not in the queue any more.
     queued: u64,
     taken: u64,
-    queue: Backlog<Job<T>>,
+    queue: Backlog<T>,
     /// Jobs that were promised and are still to come, whether the mailbox is closed or not.
     owed: usize,
     /// Those who wait for room, in the order of their jobs, which are the last ones of the queue.
@@ -155,7 +162,7 @@ impl<T> Mailbox<T> {
             owner,
             object,
             capacity,
-            at_once: if capacity.is_some() || is_watched { 1 } else { usize::MAX },
+            takes: if capacity.is_some() || is_watched { Takes::One } else { Takes::All },
             inner: Apart(Mutex::new(inner)),
             runs: Unseen::default(),
             hatch: Apart(Hatch::new()),
@@ -176,42 +183,52 @@ impl<T> Mailbox<T> {
 
     /// Queues a job, if there is room. Never waits for the owner.
     #[inline(always)]
-    pub(super) fn post(&self, op: Op, job: impl FnOnce() -> Job<T>) -> Result<(), Refused> {
+    pub(super) fn post(
+        &self,
+        op: Op,
+        lineage: Option<Arc<Lineage>>,
+        sender: TaskId,
+        load: impl Load<T>,
+    ) -> Result<(), Refused> {
         let kind = if self.capacity.is_some() { Kind::TryPost } else { Kind::Post };
         self.object.step(op, kind);
-        self.put(job, self.capacity, News::Posts)
+        self.post_if_room(&About::new(op, lineage, sender), load).map_err(|(refused, _)| refused)
     }
 
     /// Queues a job whose step has been taken, and whose sender waits for it: there is always room for one more of
     /// those.
     pub(super) fn push(&self, job: Sent<T>) -> Result<(), Refused> {
         let handed = if platform::owners_look() { self.hatch.hand_over(job) } else { Err(job) };
-        handed.or_else(|job| self.put(|| Job::kept(job), None, News::Calls))
+        handed.or_else(|Sent { about, promise }| {
+            // Dropped here, the promise tells its caller.
+            self.put(&about, promise, None, News::Calls).map_err(|(refused, _)| refused)
+        })
     }
 
-    /// Queues a post whose step has been taken, if there is room: otherwise `job` is not called.
-    pub(super) fn push_if_room(&self, job: impl FnOnce() -> Job<T>) -> Result<(), Refused> {
-        self.put(job, self.capacity, News::Posts)
-    }
-
-    /// Queues what `job` makes. It is made in its place in the queue: on its way there it would be copied again and
-    /// again, and a processor that reads in one piece what was just written in several has to wait.
+    /// Queues a post whose step has been taken, or gives it back.
     #[inline(always)]
-    fn put(&self, job: impl FnOnce() -> Job<T>, capacity: Option<usize>, news: News) -> Result<(), Refused> {
-        let (stamp, queued_at) = (Stamp::here(), QueuedAt::now());
+    pub(super) fn post_if_room<L: Load<T>>(&self, about: &About, load: L) -> Result<(), (Refused, L)> {
+        self.put(about, load, self.capacity, News::Posts)
+    }
+
+    /// Queues a load, or gives it back: to drop it wakes its caller and runs a user's destructors, which is nothing to
+    /// do under the lock.
+    #[inline(always)]
+    fn put<L: Load<T>>(
+        &self,
+        about: &About,
+        load: L,
+        capacity: Option<usize>,
+        news: News,
+    ) -> Result<(), (Refused, L)> {
         let mut inner = self.inner.lock();
         if inner.open != Open::Yes && !seeded(Bug::AcceptAfterClose) {
-            drop(inner);
-            // Outside of the lock: dropping the job wakes its caller and runs a user's destructors.
-            drop(job);
-            return Err(Refused::Closed);
+            return Err((Refused::Closed, load));
         }
         if capacity.is_some_and(|capacity| inner.queued - inner.taken >= capacity as u64) {
-            drop(inner);
-            drop(job);
-            return Err(Refused::Full);
+            return Err((Refused::Full, load));
         }
-        let wake = self.append(&mut inner, || job().queued(stamp, queued_at), news);
+        let wake = self.append(&mut inner, about, load, news);
         drop(inner);
         self.wake_if(wake);
         Ok(())
@@ -219,8 +236,8 @@ impl<T> Mailbox<T> {
 
     /// Puts a job into the queue; says whether the owner must be woken.
     #[inline(always)]
-    fn append(&self, inner: &mut Inner<T>, job: impl FnOnce() -> Job<T>, news: News) -> bool {
-        inner.queue.push(job);
+    fn append(&self, inner: &mut Inner<T>, about: &About, load: impl Load<T>, news: News) -> bool {
+        inner.queue.push(about, load);
         inner.queued += 1;
         inner.idle = inner.idle && seeded(Bug::StaysIdle);
         if platform::owners_look() {
@@ -241,7 +258,7 @@ impl<T> Mailbox<T> {
     /// The operations of the jobs that are queued, the first of them, for somebody who watches.
     pub(super) fn queued_ops(&self, most: usize) -> (Vec<Op>, usize) {
         let inner = self.inner.lock();
-        (inner.queue.iter().take(most).map(Job::op).collect(), inner.queue.len())
+        (inner.queue.iter().take(most).map(|job| job.about.op()).collect(), inner.queue.len())
     }
 
     /// For whoever has the lock: nothing is handed over from now on.
@@ -253,8 +270,7 @@ impl<T> Mailbox<T> {
 
     /// Whether a job is in the queue that belongs to the awaited work.
     pub(super) fn holds_one_of(&self, awaited: Activation) -> bool {
-        let belongs = |job: &Job<T>| job.lineage().is_some_and(|lineage| lineage.descends_from(&[awaited]));
-        self.inner.lock().queue.iter().any(belongs)
+        self.inner.lock().queue.iter().any(|job| job.descends_from(&[awaited]))
     }
 
     /// Hands over the news that this job is needed; `false` if it has begun already.

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use super::{Inner, Mailbox, Open, Refused};
 use crate::owner::hatch::News;
-use crate::owner::job::{Job, Kept};
+use crate::owner::job::{Job, Kept, Sent};
 use crate::owner::ticket::Mine;
-use crate::owner::trace::QueuedAt;
 use crate::platform::{Bug, seeded};
 use crate::sync::{Reader, Setter, slot};
-use crate::wait::Stamp;
 
 /// A sender that waits for room for a job which is in the queue already.
 pub(super) struct WaitsForRoom<T> {
@@ -67,10 +65,9 @@ impl<T> Mailbox<T> {
     /// too, waits.
     pub(in crate::owner) fn push_or_wait(
         &self,
-        job: Job<T>,
+        job: Sent<T>,
         kept: &Arc<dyn Kept<T>>,
     ) -> Result<Queued, Refused> {
-        let job = job.queued(Stamp::here(), QueuedAt::now());
         let mut inner = self.inner.lock();
         if inner.open != Open::Yes {
             drop(inner);
@@ -87,7 +84,7 @@ impl<T> Mailbox<T> {
             kept.ticket().accept();
             Queued::Yes
         };
-        let wake = self.append(&mut inner, || job, News::Calls);
+        let wake = self.append(&mut inner, &job.about, job.promise, News::Calls);
         drop(inner);
         self.wake_if(wake);
         Ok(queued)

@@ -6,10 +6,11 @@
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 
-use super::{Inner, Mailbox, Open};
+use super::{Inner, Mailbox, Open, Takes};
 use crate::owner::backlog::Backlog;
-use crate::owner::job::{Job, Sent};
+use crate::owner::job::{Job, Plain, Seen, Sent};
 use crate::owner::ticket::Mine;
+use crate::owner::work::Work;
 use crate::platform;
 use crate::sync::Setter;
 use crate::wait::{Activation, Kind, Op};
@@ -19,7 +20,7 @@ const SMALL_BATCH: u64 = 64;
 
 /// The jobs that the owner has taken from the queue and not begun. Only the owner's own thread has it.
 pub(in crate::owner) struct Batch<T> {
-    jobs: RefCell<Backlog<Job<T>>>,
+    jobs: RefCell<Backlog<T>>,
     /// How many there were when they were taken.
     taken: Cell<u64>,
 }
@@ -35,8 +36,10 @@ impl<T> Default for Batch<T> {
 pub(in crate::owner) enum Next<T> {
     /// Run this, which has been begun.
     Run(Job<T>),
+    /// Run the first job of the batch.
+    RunFirst,
     /// These will not run: tell whoever has to be told.
-    Refuse(Backlog<Job<T>>),
+    Refuse(Backlog<T>),
     /// Nothing yet: look again for a while.
     Look,
     /// Nothing yet: park.
@@ -56,20 +59,19 @@ impl<T> Mailbox<T> {
             }
             let nothing_runs = self.hints.nothing_runs.load(Ordering::Relaxed);
             match self.handed() {
-                Some(job) if nothing_runs => batch.push(|| job),
-                Some(job) if job.begin() == Mine::Yes => return Next::Run(job),
-                Some(_) => continue,
+                Some(Sent { about, promise }) if nothing_runs => batch.push(&about, promise),
+                Some(sent) => match Job::from(sent) {
+                    job if job.begin() == Mine::Yes => return Next::Run(job),
+                    _ => continue,
+                },
                 None => {}
             }
             if nothing_runs && !batch.is_empty() {
                 self.in_batch.store(0, Ordering::Relaxed);
                 return Next::Refuse(std::mem::take(&mut batch));
             }
-            while let Some(job) = batch.pop() {
-                self.in_batch.store(self.in_batch.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
-                if job.begin() == Mine::Yes {
-                    return Next::Run(job);
-                }
+            if !batch.is_empty() {
+                return Next::RunFirst;
             }
             self.gather(taken.get());
             let mut inner = self.inner.lock();
@@ -77,12 +79,13 @@ impl<T> Mailbox<T> {
             if self.has_been_handed() {
                 continue;
             }
-            let before = inner.taken;
-            if let Some(room) = self.take(&mut inner, &mut batch) {
-                taken.set(inner.taken - before);
+            if let Some((room, one)) = self.take(&mut inner, &mut batch, taken) {
                 drop(inner);
                 room.into_iter().for_each(|waiting| waiting.set(()));
-                continue;
+                match one {
+                    Some(job) if job.begin() == Mine::Yes => return Next::Run(job),
+                    _ => continue,
+                }
             }
             if inner.may_end() {
                 inner.ended.witness();
@@ -104,6 +107,28 @@ impl<T> Mailbox<T> {
         }
     }
 
+    /// The first job of the batch, if it is a post on nobody's behalf: see [`Block::pop_plain`].
+    ///
+    /// [`Block::pop_plain`]: crate::owner::block::Block::pop_plain
+    #[inline(always)]
+    pub(in crate::owner) fn first_plain(&self, batch: &Batch<T>, into: &mut Work<T>) -> Option<Plain> {
+        let plain = batch.jobs.borrow_mut().pop_plain(into)?;
+        self.one_less_in_batch();
+        Some(plain)
+    }
+
+    /// The first job of the batch, which has been begun; none if whoever waited has taken it back.
+    pub(in crate::owner) fn first(&self, batch: &Batch<T>) -> Option<Job<T>> {
+        let first = batch.jobs.borrow_mut().pop()?;
+        self.one_less_in_batch();
+        (first.begin() == Mine::Yes).then_some(first)
+    }
+
+    #[inline(always)]
+    fn one_less_in_batch(&self) {
+        self.in_batch.store(self.in_batch.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    }
+
     /// Whether the owner was woken by what happened to the mailbox since it parked: then that has happened for it.
     pub(in crate::owner) fn has_news(&self) -> bool {
         let inner = self.inner.lock();
@@ -111,33 +136,40 @@ impl<T> Mailbox<T> {
             return false;
         }
         match inner.queue.iter().next() {
-            Some(job) => job.witness(),
+            Some(job) => job.about.witness(),
             None => inner.ended.witness(),
         }
         true
     }
 
-    /// Takes jobs from the queue into the batch; then for whom there is room.
-    fn take(&self, inner: &mut Inner<T>, batch: &mut Backlog<Job<T>>) -> Option<Vec<Setter<()>>> {
+    /// Takes all jobs from the queue into the batch, or one, and says for whom there is room now.
+    fn take(
+        &self,
+        inner: &mut Inner<T>,
+        batch: &mut Backlog<T>,
+        taken: &Cell<u64>,
+    ) -> Option<(Vec<Setter<()>>, Option<Job<T>>)> {
         if inner.queue.is_empty() {
             return None;
         }
-        if self.at_once == 1 {
-            inner.queue.pop().into_iter().for_each(|job| batch.push(|| job));
-        } else {
-            std::mem::swap(&mut inner.queue, batch);
-        }
-        let count = if self.at_once == 1 { 1 } else { inner.queued - inner.taken };
-        inner.taken += count;
-        self.in_batch.store(count as usize, Ordering::Relaxed);
-        Some(inner.have_room(self.capacity))
+        let one = match self.takes {
+            Takes::One => inner.queue.pop(),
+            Takes::All => {
+                std::mem::swap(&mut inner.queue, batch);
+                taken.set(inner.queued - inner.taken);
+                self.in_batch.store(taken.get() as usize, Ordering::Relaxed);
+                None
+            }
+        };
+        inner.taken = if one.is_some() { inner.taken + 1 } else { inner.queued };
+        Some((inner.have_room(self.capacity), one))
     }
 
     /// What an owner that looked was handed; nothing where it never looks.
     #[inline(always)]
-    pub(super) fn handed(&self) -> Option<Job<T>> {
+    pub(super) fn handed(&self) -> Option<Sent<T>> {
         let sent = if platform::owners_look() { self.hatch.take() } else { None };
-        sent.inspect(Sent::fetch).map(Job::kept)
+        sent.inspect(Sent::fetch)
     }
 
     pub(super) fn has_been_handed(&self) -> bool {
@@ -156,7 +188,7 @@ impl<T> Mailbox<T> {
                 // Without this job the owner would not take any.
                 first
                     .and_then(|at| batch.iter().chain(inner.queue.iter()).nth(at))
-                    .inspect(|job| job.witness());
+                    .inspect(|job| job.about.witness());
                 first.is_some()
             }
         };
@@ -203,7 +235,7 @@ impl<T> Mailbox<T> {
     #[inline]
     fn gather(&self, last: u64) {
         let looks = match last {
-            _ if !platform::CAN_SPIN || self.at_once == 1 => 0,
+            _ if !platform::CAN_SPIN || self.takes == Takes::One => 0,
             0..2 => 8,
             2..SMALL_BATCH => 32,
             _ => 0,
@@ -230,13 +262,13 @@ impl<T> Mailbox<T> {
 }
 
 /// Where, in the batch and then the queue, the next job of the awaited work stands.
-fn first_of<T>(batch: &Backlog<Job<T>>, queue: &Backlog<Job<T>>, awaited: &[Activation]) -> Option<usize> {
+fn first_of<T>(batch: &Backlog<T>, queue: &Backlog<T>, awaited: &[Activation]) -> Option<usize> {
     let jobs = || batch.iter().chain(queue.iter());
-    let belongs = |job: &Job<T>| job.lineage().is_some_and(|lineage| lineage.descends_from(awaited));
+    let belongs = |job: &Seen<'_, T>| job.descends_from(awaited);
     let (found, first) = jobs().enumerate().find(|(_, job)| belongs(job) || job.is_needed())?;
     // A needed job does not overtake what its sender queued before it.
-    match belongs(first) {
-        false => jobs().position(|job| job.has_sender_of(first)),
+    match belongs(&first) {
+        false => jobs().position(|job| job.about.has_sender_of(first.about)),
         true => Some(found),
     }
 }
