@@ -49,23 +49,30 @@ impl<T> Backlog<T> {
 
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Job<T>> {
-        self.from_first(Block::pop)
+        let popped = self.first().pop();
+        self.is_popped();
+        popped
     }
 
     /// The first job, if it is a post on nobody's behalf: see [`Block::pop_plain`].
     #[inline(always)]
     pub(super) fn pop_plain(&mut self, into: &mut Work<T>) -> Option<Plain> {
-        self.from_first(|first| first.pop_plain(into))
+        let popped = self.first().pop_plain(into);
+        self.is_popped();
+        popped
     }
 
     #[inline(always)]
-    fn from_first<R>(&mut self, pop: impl FnOnce(&mut Block<T>) -> Option<R>) -> Option<R> {
-        let Some(first) = self.before.front_mut() else { return pop(&mut self.last) };
-        let popped = pop(first);
-        if first.is_empty() {
+    fn first(&mut self) -> &mut Block<T> {
+        if self.before.is_empty() { &mut self.last } else { &mut self.before[0] }
+    }
+
+    /// The first block may be empty now.
+    #[inline(always)]
+    fn is_popped(&mut self) {
+        if self.before.front().is_some_and(Block::is_empty) {
             self.drop_block(0);
         }
-        popped
     }
 
     /// Takes the job at this place, counting from the first.
@@ -113,9 +120,9 @@ mod tests {
     use std::cell::Cell;
     use std::sync::Arc;
 
-    use super::super::panics::Backtrace;
-    use super::super::work::Post;
     use super::*;
+    use crate::owner::panics::Backtrace;
+    use crate::owner::work::Post;
     use crate::wait::{Op, TaskId};
 
     type State = Cell<usize>;

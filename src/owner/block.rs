@@ -167,11 +167,11 @@ impl<T> Block<T> {
 
     #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<Job<T>> {
-        let (about, kind) = self.to_first()?;
+        let (about, kind) = self.go_to_first()?;
         // SAFETY: what a job is about stays there for as long as the job.
         let about = unsafe { self.about(about) }.clone();
-        // SAFETY: it is the first one.
         let mut work = Work::none();
+        // SAFETY: it is the first one.
         unsafe { self.take_first(kind, &mut work) };
         Some(Job { about, work })
     }
@@ -179,7 +179,7 @@ impl<T> Block<T> {
     /// Moves the first job to where it is run, if it is a post on nobody's behalf.
     #[inline(always)]
     pub(super) fn pop_plain(&mut self, into: &mut Work<T>) -> Option<Plain> {
-        let (about, kind) = self.to_first()?;
+        let (about, kind) = self.go_to_first()?;
         // SAFETY: what a job is about stays there for as long as the job, and that is of this kind.
         let (about, is_promise) = unsafe { (self.about(about), work::is_promise(kind)) };
         if is_promise || about.lineage().is_some() {
@@ -194,7 +194,7 @@ impl<T> Block<T> {
 
     /// Goes on to the first job; says what it is about, and its kind.
     #[inline(always)]
-    fn to_first(&mut self) -> Option<(NonZeroU16, *const Kind<T>)> {
+    fn go_to_first(&mut self) -> Option<(NonZeroU16, *const Kind<T>)> {
         while !self.is_empty() {
             // SAFETY: there is a job at `start` or behind it, so a record is there, as `push` wrote it.
             let record = unsafe { self.record(self.start) };
@@ -211,7 +211,7 @@ impl<T> Block<T> {
 
     /// # Safety
     ///
-    /// `to_first` says that its kind is this.
+    /// `go_to_first` says that its kind is this.
     #[inline(always)]
     unsafe fn take_first(&mut self, kind: *const Kind<T>, into: &mut Work<T>) {
         let at = self.start;
@@ -232,8 +232,8 @@ impl<T> Block<T> {
     /// Takes the job at this place, counting from the first.
     pub(super) fn remove(&mut self, at: usize) -> Option<Job<T>> {
         let (about, at, kind) = self.places().nth(at)?;
-        // SAFETY: the word stands there; from now on it says that the job has gone, so nobody takes it again.
         let mut work = Work::none();
+        // SAFETY: the word stands there; from now on it says that the job has gone, so nobody takes it again.
         let about = unsafe {
             let about = self.about(about).clone();
             Record::Gone(kind).write(self.words.as_mut_ptr().add(at.into()));

@@ -48,6 +48,13 @@ pub(in crate::owner) enum Next<T> {
     End,
 }
 
+/// The owner took jobs into its batch, or one.
+struct Took<T> {
+    one: Option<Job<T>>,
+    /// For whom there is room now.
+    room: Vec<Setter<()>>,
+}
+
 impl<T> Mailbox<T> {
     /// The owner's next job. Without one it parks, or `looks` again for a while before it asks anew.
     pub(in crate::owner) fn next(&self, batch: &Batch<T>, looks: bool) -> Next<T> {
@@ -79,7 +86,7 @@ impl<T> Mailbox<T> {
             if self.has_been_handed() {
                 continue;
             }
-            if let Some((room, one)) = self.take(&mut inner, &mut batch, taken) {
+            if let Some(Took { room, one }) = self.take(&mut inner, &mut batch, taken) {
                 drop(inner);
                 room.into_iter().for_each(|waiting| waiting.set(()));
                 match one {
@@ -143,12 +150,7 @@ impl<T> Mailbox<T> {
     }
 
     /// Takes all jobs from the queue into the batch, or one, and says for whom there is room now.
-    fn take(
-        &self,
-        inner: &mut Inner<T>,
-        batch: &mut Backlog<T>,
-        taken: &Cell<u64>,
-    ) -> Option<(Vec<Setter<()>>, Option<Job<T>>)> {
+    fn take(&self, inner: &mut Inner<T>, batch: &mut Backlog<T>, taken: &Cell<u64>) -> Option<Took<T>> {
         if inner.queue.is_empty() {
             return None;
         }
@@ -162,7 +164,7 @@ impl<T> Mailbox<T> {
             }
         };
         inner.taken = if one.is_some() { inner.taken + 1 } else { inner.queued };
-        Some((inner.have_room(self.capacity), one))
+        Some(Took { room: inner.have_room(self.capacity), one })
     }
 
     /// What an owner that looked was handed; nothing where it never looks.
