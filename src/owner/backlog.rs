@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
     use crate::owner::panics::Backtrace;
-    use crate::owner::work::Post;
+    use crate::owner::work::{On, Post};
     use crate::wait::{Op, TaskId};
 
     type State = Cell<usize>;
@@ -151,7 +151,8 @@ mod tests {
     /// What the job sets the state to; it is about what it was pushed with.
     fn run(mut job: Job<State>) -> usize {
         let state = State::default();
-        assert!(job.run(&state, Backtrace::Leave).is_ok());
+        let on = On { op: job.about.op(), state: &state, backtrace: Backtrace::Leave };
+        assert!(job.work.run(&on).is_ok());
         assert!(job.about.is_same(&about(state.get() / 3 % 2)));
         state.get()
     }

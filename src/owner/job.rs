@@ -65,9 +65,16 @@ impl<T> Sent<T> {
     }
 }
 
-impl<T> From<Sent<T>> for Job<T> {
-    fn from(Sent { about, promise }: Sent<T>) -> Self {
-        Self { about, work: Work::new(promise) }
+impl<T> Promise<T> {
+    /// On whose behalf what was promised acts.
+    pub(super) fn lineage(&self) -> Option<&Lineage> {
+        self.0.as_deref().map(Kept::lineage)
+    }
+
+    /// The owner takes it: `No` if whoever waited has taken it back.
+    #[inline]
+    pub(super) fn begin(&self) -> Mine {
+        self.0.as_deref().map_or(Mine::Yes, |kept| kept.ticket().begin())
     }
 }
 
@@ -75,7 +82,7 @@ impl<T> Seen<'_, T> {
     /// Whether it carries one of these activations.
     pub(super) fn descends_from(&self, any_of: &[Activation]) -> bool {
         let lineage = match self.promise {
-            Some(promise) => promise.0.as_deref().map(Kept::lineage),
+            Some(promise) => promise.lineage(),
             None => self.about.lineage().map(Arc::as_ref),
         };
         lineage.is_some_and(|lineage| lineage.descends_from(any_of))
@@ -96,7 +103,7 @@ impl<T> Job<T> {
     /// On whose behalf it acts.
     pub(super) fn lineage(&self) -> Option<&Lineage> {
         match self.work.promise() {
-            Some(_) => self.kept().map(|kept| kept.lineage()),
+            Some(promise) => promise.lineage(),
             None => self.about.lineage().map(Arc::as_ref),
         }
     }
@@ -122,13 +129,7 @@ impl<T> Job<T> {
     #[inline]
     pub(super) fn begin(&self) -> Mine {
         self.about.witness();
-        self.kept().map_or(Mine::Yes, |kept| kept.ticket().begin())
-    }
-
-    /// Runs a job that has been begun.
-    #[inline]
-    pub(super) fn run(&mut self, state: &T, backtrace: Backtrace) -> Outcome<()> {
-        self.work.run(&On { op: self.about.op(), state, backtrace })
+        self.work.promise().map_or(Mine::Yes, Promise::begin)
     }
 }
 

@@ -6,17 +6,18 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::about::About;
 use super::error::Panicked;
-use super::job::{Job, Plain};
+use super::job::{Job, Plain, Sent};
 use super::mailbox::{Batch, Next};
 use super::panics::{Backtrace, Outcome, caught};
 use super::policy::WaitOnOwner;
 use super::resilience::{AfterPanic, OnPanic};
 use super::shared::Shared;
-use super::work::{On, Work};
+use super::work::{Load as _, On, Work};
 use super::{Handle, trace};
 use crate::platform;
-use crate::wait::{self, Activation, Local, Object, Op, Server, Task};
+use crate::wait::{self, Activation, Lineage, Local, Object, Op, Server, Task};
 
 /// The loop of an owner, not yet running: for a thread that exists already, such as the main thread of a UI.
 ///
@@ -102,6 +103,10 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
                     runner.run(&mut job, Inside::NoOther);
                     looks = can_look;
                 }
+                Next::RunHanded(sent) => {
+                    runner.run_handed(sent);
+                    looks = can_look;
+                }
                 Next::RunFirst => {
                     runner.run_first();
                     looks = can_look;
@@ -177,12 +182,31 @@ impl<T> Runner<T> {
     /// Runs a job that was taken from the queue. Where it stands: a job is as long as a cache line, and more.
     #[inline]
     fn run(&self, job: &mut Job<T>, inside: Inside) {
-        let op = job.about.op();
+        let lineage = job.lineage().cloned();
+        let Job { about, work } = job;
+        self.run_about(about, lineage, inside, |on| work.run(on));
+    }
+
+    /// Runs what was handed over, past the queue.
+    #[inline]
+    fn run_handed(&self, Sent { about, promise }: Sent<T>) {
+        self.run_about(&about, promise.lineage().cloned(), Inside::NoOther, |on| promise.run(on));
+    }
+
+    #[inline(always)]
+    fn run_about(
+        &self,
+        about: &About,
+        lineage: Option<Lineage>,
+        inside: Inside,
+        run: impl FnOnce(&On<'_, T>) -> Outcome<()>,
+    ) {
+        let op = about.op();
         let _watched = self.shared.watch.as_ref().map(|watch| watch.begins(op));
         let state = self.state.borrow().clone();
-        let (lineage, shared) = (job.lineage().cloned(), job.about.lineage().cloned());
-        let _running = trace::begins(&self.shared.name, op, lineage.as_ref(), job.about.queued_at());
-        let mut run = || job.run(&state, self.shared.backtrace);
+        let shared = about.lineage().cloned();
+        let _running = trace::begins(&self.shared.name, op, lineage.as_ref(), about.queued_at());
+        let run = || run(&On { op, state: &*state, backtrace: self.shared.backtrace });
         let ended = match lineage {
             // Nobody's job in the middle of nobody's: nothing is to be put back.
             None if inside == Inside::NoOther => {

@@ -159,7 +159,7 @@ pub(super) unsafe fn promise_of<'a, T>(kind: *const Kind<T>, words: *const Word)
     }
 }
 
-/// A load that has been taken out of the queue, or has never been in it.
+/// A load that has been taken out of the queue.
 pub(super) struct Work<T> {
     /// Of what kind the words are, until they have been run.
     kind: Option<NonNull<Kind<T>>>,
@@ -170,13 +170,6 @@ pub(super) struct Work<T> {
 unsafe impl<T> Send for Work<T> {}
 
 impl<T> Work<T> {
-    pub(super) fn new<L: Load<T>>(load: L) -> Self {
-        let mut words = [Word::uninit(); MOST];
-        // SAFETY: they were made for it.
-        let kind = unsafe { write(words.as_mut_ptr(), load) };
-        Self { kind: NonNull::new(kind.cast_mut()), words }
-    }
-
     /// Room for one.
     #[inline(always)]
     pub(super) fn none() -> Self {
@@ -241,6 +234,13 @@ mod tests {
         }
     }
 
+    fn work<T>(load: impl Load<T>) -> Work<T> {
+        let mut work = Work::none();
+        // SAFETY: the words are its own.
+        work.kind = NonNull::new(unsafe { write(work.words.as_mut_ptr(), load) }.cast_mut());
+        work
+    }
+
     fn run(work: &mut Work<usize>, state: usize) -> Outcome<()> {
         work.run(&On { op: Op::unasked("count"), state: &state, backtrace: Backtrace::Leave })
     }
@@ -248,7 +248,7 @@ mod tests {
     fn is_run_once_or_dropped_once<const N: usize>(is_in_place: bool) {
         let count = Arc::new(AtomicUsize::new(0));
         assert_eq!(fits(&Post(counts::<N>(&count))), is_in_place);
-        let [mut is_run, dropped] = [(); 2].map(|()| Work::new(Post(counts::<N>(&count))));
+        let [mut is_run, dropped] = [(); 2].map(|()| work(Post(counts::<N>(&count))));
         assert!(run(&mut is_run, 10).is_ok());
         assert!(run(&mut is_run, 10).is_ok());
         drop((is_run, dropped));
@@ -277,7 +277,7 @@ mod tests {
         assert!(!fits(&load));
         let sum = AtomicUsize::new(0);
         let on = On { op: Op::unasked("look"), state: &sum, backtrace: Backtrace::Leave };
-        assert!(Work::new(load).run(&on).is_ok());
+        assert!(work(load).run(&on).is_ok());
         assert_eq!(sum.into_inner(), 7);
     }
 
@@ -285,7 +285,7 @@ mod tests {
     fn a_closure_that_panics_is_not_dropped_again() {
         let count = Arc::new(AtomicUsize::new(0));
         let held = count.clone();
-        let mut panics = Work::new(Post(move |_: &usize| panic!("{held:?}")));
+        let mut panics = work(Post(move |_: &usize| panic!("{held:?}")));
         assert!(run(&mut panics, 1).is_err());
         drop(panics);
         assert_eq!(Arc::strong_count(&count), 1);

@@ -36,6 +36,8 @@ impl<T> Default for Batch<T> {
 pub(in crate::owner) enum Next<T> {
     /// Run this, which has been begun.
     Run(Job<T>),
+    /// Run this, which was handed over and has been begun.
+    RunHanded(Sent<T>),
     /// Run the first job of the batch.
     RunFirst,
     /// These will not run: tell whoever has to be told.
@@ -67,10 +69,8 @@ impl<T> Mailbox<T> {
             let nothing_runs = self.hints.nothing_runs.load(Ordering::Relaxed);
             match self.handed() {
                 Some(Sent { about, promise }) if nothing_runs => batch.push(&about, promise),
-                Some(sent) => match Job::from(sent) {
-                    job if job.begin() == Mine::Yes => return Next::Run(job),
-                    _ => continue,
-                },
+                Some(sent) if sent.promise.begin() == Mine::Yes => return Next::RunHanded(sent),
+                Some(_) => continue,
                 None => {}
             }
             if nothing_runs && !batch.is_empty() {
