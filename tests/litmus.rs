@@ -25,7 +25,7 @@ impl Meeting {
         let mut turns = 0_u32;
         while self.0.load(Ordering::SeqCst) < 2 * (round + 1) {
             turns += 1;
-            if turns % 1_000 == 0 { thread::yield_now() } else { spin_loop() }
+            if turns.is_multiple_of(1_000) { thread::yield_now() } else { spin_loop() }
         }
     }
 }
