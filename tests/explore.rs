@@ -412,6 +412,41 @@ fn sampling_finds_a_bug_that_needs_one_order_and_claims_nothing() {
     assert_eq!(report.limit(), Some("50 executions were tried; nothing is said of the others"));
 }
 
+#[test]
+fn sampling_says_how_likely_it_is_to_show_something_new() {
+    let drawn = |strategy, most, (sessions, jobs)| {
+        let explorer = Explorer::builder().strategy(strategy).max_executions(most);
+        explorer.explore(protocol(sessions, jobs))
+    };
+    // Six orders of two calls and two posts of two sessions.
+    let all = Explorer::builder().explore(protocol(2, 2));
+    assert_eq!((all.classes(), all.unseen()), (6, None));
+    for strategy in [
+        Strategy::Random { seed: 7 },
+        Strategy::Pct { depth: 4, seed: 7 },
+        Strategy::Preemptions { bound: 3, seed: 7 },
+    ] {
+        let report = drawn(strategy, 2_000, (2, 2));
+        assert_eq!((report.verdict(), report.classes()), (Verdict::Truncated, 6), "{strategy:?}: {report}");
+        assert!(report.unseen().unwrap() < 0.001, "{strategy:?}: {report}");
+        let says = "6 classes, an unseen one comes next with a chance of about 0.000 (Good-Turing)";
+        assert!(report.to_string().contains(says), "{report}");
+    }
+    // Of 369,600 classes, the first few are all different.
+    let report = drawn(Strategy::Random { seed: 7 }, 12, (4, 3));
+    assert_eq!(report.unseen(), Some(1.0), "{report}");
+    assert!((2..=12).contains(&report.classes()), "{report}");
+    // In between, what it says is what comes: such a share of the next ones is new. The first 1,000 are the same.
+    let (first, second) = (
+        drawn(Strategy::Random { seed: 7 }, 1_000, (4, 2)),
+        drawn(Strategy::Random { seed: 7 }, 1_400, (4, 2)),
+    );
+    let new = (second.classes() - first.classes()) as f64 / 400.0;
+    let (said, then) = (first.unseen().unwrap(), second.unseen().unwrap());
+    assert!((0.3..0.9).contains(&said) && then < said, "{first}\n{second}");
+    assert!((then - 0.05..said + 0.05).contains(&new), "{new} of the next were new:\n{first}\n{second}");
+}
+
 /// What a replay replays: run by the tests below, in a process of its own.
 #[test]
 #[ignore = "fails, and is to"]

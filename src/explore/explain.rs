@@ -133,6 +133,7 @@ pub(super) fn replay(exploration: &Arc<Exploration>, schedule: Schedule) -> Repo
         story: last(follow.story.unwrap_or_default()),
     });
     Report {
+        drawn: None,
         verdict: counterexample.as_ref().map_or(Verdict::Truncated, |found| found.failure.verdict()),
         strategy: "replay".into(),
         executions: 1,

@@ -1,9 +1,10 @@
 //! From the settings to the report: hunt, prove, explain.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::classes::Drawn;
 use super::crown::Crown;
 use super::execution::{Execution, Guide, Outcome};
 use super::explain;
@@ -36,6 +37,8 @@ pub(super) struct Tally {
     /// A deadlock was returned as an error.
     pub(super) returned: bool,
     pub(super) longest: Played,
+    /// The classes among executions that a sampling strategy drew.
+    pub(super) drawn: Option<Drawn>,
     pub(super) found: Option<Found>,
 }
 
@@ -47,6 +50,8 @@ impl Tally {
         self.forgotten += other.forgotten;
         self.needed |= other.needed;
         self.returned |= other.returned;
+        // One worker draws.
+        self.drawn = self.drawn.take().or(other.drawn);
         if other.longest.steps.len() > self.longest.steps.len() {
             self.longest = other.longest;
         }
@@ -140,6 +145,7 @@ impl Exploration {
             redundant: tally.redundant,
             deadlocked: tally.deadlocked,
             forgotten: tally.forgotten,
+            drawn: tally.drawn,
             longest,
             limit: limit.or_else(|| caveat.then(|| CAVEAT.to_owned())),
             counterexample,
@@ -198,17 +204,29 @@ impl Exploration {
     fn run_samples(self: &Arc<Self>, seed: u64, picks: &[Pick], most: u64) -> Tally {
         let (this, picks) = (self.clone(), picks.to_vec());
         let hunts = self.settings.strategy == Strategy::Exhaustive;
-        let results = supervise::threads(self, 1, Progress::default(), move |_, execution| {
+        let drawn = Arc::<Mutex<Drawn>>::default();
+        let progress = match hunts {
+            true => Progress::default(),
+            false => {
+                let drawn = drawn.clone();
+                Progress::of(move || drawn.lock().unwrap_or_else(PoisonError::into_inner).to_string())
+            }
+        };
+        let results = supervise::threads(self, 1, progress, move |_, execution| {
+            let drawn = || drawn.lock().unwrap_or_else(PoisonError::into_inner);
             let mut tally = Tally::default();
             let mut sampler = Sampler::new(picks[0], seed, this.settings.max_steps);
             for pick in picks.iter().cycle() {
                 if tally.executions >= most || this.is_over(&tally) {
                     break;
                 }
-                execution.refresh();
+                if execution.refresh() {
+                    drawn().begin_anew();
+                }
                 sampler.begin(*pick);
                 let outcome = this.play(&execution, &mut sampler);
                 tally.executions += 1;
+                drawn().add(sampler.fingerprint.of_class());
                 tally.forgotten += outcome.forgotten;
                 let played = || Played { steps: sampler.taken.clone(), started: execution.started() };
                 if sampler.taken.len() > tally.longest.steps.len() {
@@ -222,6 +240,7 @@ impl Exploration {
                 let failure = failure.filter(|failure| !hunts || !matches!(failure, Failure::Endless(..)));
                 this.found(&mut tally, failure, || pick.to_string(), played);
             }
+            tally.drawn = (!hunts).then(|| std::mem::take(&mut *drawn()));
             tally
         });
         self.together(results)
@@ -250,7 +269,9 @@ impl Exploration {
             let results = supervise::threads(
                 self,
                 self.settings.workers,
-                Progress::of(crown),
+                Progress::of(move || {
+                    format!("about {:.0} % (each known branch counted alike)", 100.0 * crown.share_done())
+                }),
                 move |worker, execution| {
                     let stop = StopOnPanic(&shared);
                     mutants::seed(this.settings.mutant);

@@ -19,6 +19,7 @@
 //! | `branches.rs` | what is still to be explored beside the path |
 //! | `search.rs` | optimal partial order reduction along one path |
 //! | `crown.rs` | the upper part of the tree, shared by workers |
+//! | `classes.rs` | which class an execution is of, and how much of what is drawn has not been seen |
 //! | `sampling.rs` | random walks, priorities, preemption bounds |
 //! | `schedule.rs` | an interleaving as one line |
 //! | `explain.rs` | a counterexample made simple and told |
@@ -30,6 +31,7 @@
 //! | `report.rs` | what came of it |
 
 mod branches;
+mod classes;
 mod clock;
 mod crown;
 mod dependence;

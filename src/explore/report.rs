@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::classes::Drawn;
 use super::schedule::{Schedule, Told};
 use crate::wait::{Deadlock, Waiting, op};
 
@@ -159,6 +160,7 @@ pub struct Report {
     pub(super) redundant: u64,
     pub(super) deadlocked: u64,
     pub(super) forgotten: u64,
+    pub(super) drawn: Option<Drawn>,
     pub(super) longest: Schedule,
     pub(super) limit: Option<String>,
     pub(super) counterexample: Option<Counterexample>,
@@ -181,9 +183,22 @@ impl Report {
 
     /// How many classes of executions were seen: executions less the redundant ones. If a deadlock was returned
     /// as an error in some of them, a class may have been counted more than once.
+    ///
+    /// A sampling strategy tells classes apart by a fingerprint of 64 bits, from the execution on in which something
+    /// was last found to be shared.
     #[must_use]
     pub fn classes(&self) -> u64 {
-        self.executions - self.redundant
+        self.drawn.as_ref().map_or(self.executions - self.redundant, Drawn::classes)
+    }
+
+    /// After a sampling strategy, about how likely the next execution that it draws is of a class that none has
+    /// shown: the share of the executions whose class no other has shown (the estimator of Good and Turing, for
+    /// draws that do not depend on each other: random walks do not, and the others hardly do).
+    ///
+    /// Small says that going on in *this* way will show little, and nothing of what is seldom drawn so.
+    #[must_use]
+    pub fn unseen(&self) -> Option<f64> {
+        self.drawn.as_ref().map(Drawn::unseen)
     }
 
     /// How many executions were given up because all they could have led to had been explored.
@@ -252,6 +267,13 @@ impl fmt::Display for Report {
         }
         if let Some(limit) = &self.limit {
             write!(f, "\n{limit}")?;
+        }
+        if let Some(drawn) = &self.drawn {
+            let since = match drawn.executions() {
+                all if all == *executions => "among them".to_owned(),
+                some => format!("among the last {some}, in which it was known what is shared"),
+            };
+            write!(f, "\n{since}: {drawn}")?;
         }
         if let Some(counterexample) = &self.counterexample {
             write!(f, "\n{counterexample}")?;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use super::classes::{Fingerprint, mixed};
 use super::execution::{Execution, Guide};
+use super::search::Move;
 
 /// A small random number generator (xorshift64*, G. Marsaglia 2003): the same numbers for the same seed, for ever.
 #[derive(Clone, Debug)]
@@ -10,11 +12,8 @@ struct Random(u64);
 
 impl Random {
     fn new(seed: u64) -> Self {
-        // Seeds that differ in one bit give unlike sequences (the finaliser of splitmix64, S. Vigna 2015).
-        let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Self((mixed ^ (mixed >> 31)) | 1)
+        // Seeds that differ in one bit give unlike sequences.
+        Self(mixed(seed) | 1)
     }
 
     fn below(&mut self, bound: usize) -> usize {
@@ -71,6 +70,9 @@ pub(super) struct Sampler {
     changes: Vec<usize>,
     last: Option<u8>,
     pub(super) taken: Vec<u8>,
+    /// The step being taken, and the steps that gave its task work while it was about to look for it.
+    step: Option<(Move, Vec<u32>)>,
+    pub(super) fingerprint: Fingerprint,
     pub(super) too_long: bool,
 }
 
@@ -86,6 +88,8 @@ impl Sampler {
             changes: Vec::new(),
             last: None,
             taken: Vec::new(),
+            step: None,
+            fingerprint: Fingerprint::default(),
             too_long: false,
         }
     }
@@ -96,6 +100,7 @@ impl Sampler {
         // Changes after the end of most executions would be wasted.
         self.length = self.taken.len().max(1);
         self.taken.clear();
+        self.fingerprint.clear();
         self.too_long = false;
         self.last = None;
         // Low priorities are for the tasks that a change lowers.
@@ -141,8 +146,13 @@ impl Guide for Sampler {
         };
         self.last = Some(task);
         self.taken.push(execution.ordinal(task));
+        self.step = Some((Move { task, touch: execution.pending(task) }, execution.needed_at(task)));
         Some(task)
     }
 
-    fn taken(&mut self, _: &Execution, _: u8) {}
+    fn taken(&mut self, execution: &Execution, _: u8) {
+        if let Some((step, needed_at)) = self.step.take() {
+            self.fingerprint.add(step, needed_at.into_iter().chain(execution.closed_with()));
+        }
+    }
 }

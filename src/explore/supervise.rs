@@ -11,7 +11,6 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::crown::Crown;
 use super::execution::Execution;
 use super::exploration::Exploration;
 use super::explorer::Timeouts;
@@ -148,15 +147,16 @@ fn thread_id() -> u64 {
 }
 
 /// A line on the terminal, once a search has taken a second.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Progress {
-    crown: Option<Arc<Crown>>,
+    /// How far it is, in words.
+    words: Option<Box<dyn Fn() -> String>>,
     shown: Option<Instant>,
 }
 
 impl Progress {
-    pub(super) fn of(crown: Arc<Crown>) -> Self {
-        Self { crown: Some(crown), shown: None }
+    pub(super) fn of(words: impl Fn() -> String + 'static) -> Self {
+        Self { words: Some(Box::new(words)), shown: None }
     }
 
     fn show(&mut self, exploration: &Exploration) {
@@ -172,10 +172,8 @@ impl Progress {
         self.shown = Some(Instant::now());
         let executions = exploration.executions.load(Ordering::Relaxed);
         let rate = executions as f64 / taken.as_secs_f64();
-        let share = self.crown.as_ref().map_or(String::new(), |crown| {
-            format!(", about {:.0} % (each known branch counted alike)", 100.0 * crown.share_done())
-        });
-        let _ = write!(std::io::stderr(), "\r\x1b[Kexploring: {executions} executions, {rate:.0}/s{share}");
+        let words = self.words.as_ref().map_or(String::new(), |words| format!(", {}", words()));
+        let _ = write!(std::io::stderr(), "\r\x1b[Kexploring: {executions} executions, {rate:.0}/s{words}");
     }
 
     fn clear(&self) {

@@ -233,12 +233,14 @@ impl Execution {
         })
     }
 
-    /// Looks at everything anew if something was found out.
-    pub(in crate::explore) fn refresh(&self) {
-        if self.names.changed() {
+    /// Looks at everything anew if something was found out; whether it was.
+    pub(in crate::explore) fn refresh(&self) -> bool {
+        let changed = self.names.changed();
+        if changed {
             self.names.begin_anew();
             self.fellows.iter().for_each(|fellow| fellow.made.borrow_mut().clear());
         }
+        changed
     }
 
     fn begin(&self) {

@@ -1,9 +1,10 @@
 //! Every interleaving, one after the other; and the classes among them, by a dependence table of their own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use super::programs::Observed;
+use crate::explore::classes::Fingerprint;
 use crate::explore::execution::{Execution, Guide, Outcome};
 use crate::explore::exploration::{Collect, Exploration, Tally};
 use crate::explore::explorer::Settings;
@@ -95,6 +96,13 @@ pub(super) fn class_of(steps: &[Step]) -> Class {
     class
 }
 
+/// The number by which sampling tells that class from others.
+fn number_of(steps: &[Step]) -> u64 {
+    let mut fingerprint = Fingerprint::default();
+    steps.iter().for_each(|Step { step, closed_with }| fingerprint.add(*step, closed_with.iter().copied()));
+    fingerprint.of_class()
+}
+
 /// Takes every branch at every step.
 #[derive(Default)]
 struct Naive {
@@ -144,13 +152,17 @@ pub(super) fn enumerate(exploration: &Arc<Exploration>, most: usize) -> Option<(
             let mut seen = Seen::default();
             let mut naive = Naive::default();
             let mut executions = 0;
+            let mut numbers = BTreeMap::<Class, u64>::new();
             let whole = loop {
                 naive.steps.clear();
                 let outcome = this.play(&execution, &mut naive);
                 if this.names.changed() {
                     break false;
                 }
-                seen.add(class_of(&naive.steps), &outcome);
+                let class = class_of(&naive.steps);
+                let number = number_of(&naive.steps);
+                assert_eq!(*numbers.entry(class.clone()).or_insert(number), number, "one class, one number");
+                seen.add(class, &outcome);
                 executions += 1;
                 if executions > most {
                     return None;
@@ -160,6 +172,8 @@ pub(super) fn enumerate(exploration: &Arc<Exploration>, most: usize) -> Option<(
                 }
             };
             if whole {
+                let distinct: BTreeSet<_> = numbers.values().collect();
+                assert_eq!(distinct.len(), numbers.len(), "each class has a number of its own");
                 return Some((executions, seen));
             }
         }
