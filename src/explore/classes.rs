@@ -1,9 +1,9 @@
 //! Which class an execution belongs to, as a number; and how much of what is drawn at random has never been seen.
 //!
 //! Two executions are of one class if the same steps happen in them, each after the same others. So the number of a
-//! step is made of the step, of the number of its task's step before it, and of the numbers of all earlier steps that
-//! it depends on; and the number of a class is the sum of the numbers of its steps, whatever their order. That two
-//! classes share a number by accident (one in 2^64 for each pair) is neglected.
+//! step is made of the step and of its clock, which counts what has to have happened before it; and the number of a
+//! class is the sum of the numbers of its steps, whatever their order. That two classes share a number by accident (one
+//! in 2^64 for each pair) is neglected.
 //!
 //! **The unseen.** Of `n` executions drawn, let `once` be how many showed a class that no other of them showed. Then
 //! the next one shows a class that none has shown with a chance of about `once / n` (A. Turing, told by I. J. Good,
@@ -14,7 +14,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::clock::TASKS;
+use super::clock::{Clock, TASKS};
 use super::dependence::{Touch, depend};
 use super::search::Move;
 
@@ -27,38 +27,43 @@ pub(super) fn mixed(number: u64) -> u64 {
 }
 
 /// The number of an execution's class, as far as the execution has gone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Fingerprint {
-    steps: Vec<u64>,
-    last: [u64; TASKS],
-    /// What has been done to each object, with the sum of the numbers of the steps that did it.
-    done: HashMap<u32, Vec<(Touch, u64)>>,
+    steps: Vec<Clock>,
+    last: [Clock; TASKS],
+    /// What has been done to each object, and what has happened once that has.
+    done: HashMap<u32, Vec<(Touch, Clock)>>,
     whole: u64,
+}
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self { steps: Vec::new(), last: [Clock::ZERO; TASKS], done: HashMap::new(), whole: 0 }
+    }
 }
 
 impl Fingerprint {
     pub(super) fn clear(&mut self) {
-        *self = Self { steps: std::mem::take(&mut self.steps), ..Self::default() };
         self.steps.clear();
+        self.done.clear();
+        (self.last, self.whole) = ([Clock::ZERO; TASKS], 0);
     }
 
     /// The next step, which came after these steps of the execution too.
     pub(super) fn add(&mut self, Move { task, touch }: Move, after: impl IntoIterator<Item = u32>) {
-        let others = after.into_iter().map(|step| self.steps[step as usize]);
-        let mut past = others.fold(0, u64::wrapping_add);
+        let mut clock = self.last[task as usize];
+        after.into_iter().for_each(|step| clock.join(&self.steps[step as usize]));
         let done = self.done.entry(touch.object).or_default();
-        for (_, sum) in done.iter().filter(|(other, _)| depend(*other, touch)) {
-            past = past.wrapping_add(*sum);
-        }
-        let what = u64::from(touch.object) << 16 | u64::from(touch.kind as u8) << 8 | u64::from(task);
-        let last = &mut self.last[task as usize];
-        let number = mixed(mixed(mixed(what) ^ *last) ^ past);
-        *last = number;
+        done.iter().filter(|(other, _)| depend(*other, touch)).for_each(|(_, past)| clock.join(past));
+        clock.tick(task);
         match done.iter_mut().find(|(other, _)| *other == touch) {
-            Some((_, sum)) => *sum = sum.wrapping_add(number),
-            None => done.push((touch, number)),
+            Some((_, past)) => past.join(&clock),
+            None => done.push((touch, clock)),
         }
-        self.steps.push(number);
+        self.last[task as usize] = clock;
+        self.steps.push(clock);
+        let what = u64::from(touch.object) << 16 | u64::from(touch.kind as u8) << 8 | u64::from(task);
+        let number = clock.words().fold(mixed(what), |number, word| mixed(number ^ word));
         self.whole = self.whole.wrapping_add(number);
     }
 

@@ -36,6 +36,11 @@ impl Clock {
         self.0[task as usize]
     }
 
+    /// All of it, in words.
+    pub(super) fn words(&self) -> impl Iterator<Item = u64> {
+        self.0.chunks_exact(4).map(|four| four.iter().fold(0, |word, n| word << 16 | u64::from(*n as u16)))
+    }
+
     /// Whether the `n`th event of `task` has happened.
     #[inline]
     pub(super) fn knows(&self, task: u8, n: i16) -> bool {
