@@ -12,10 +12,12 @@
 //! classes may weigh nothing.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use super::clock::{Clock, TASKS};
 use super::dependence::{Touch, depend};
+use super::execution::NONE;
 use super::search::Move;
 
 /// The finaliser of splitmix64 (S. Vigna 2015).
@@ -29,42 +31,61 @@ pub(super) fn mixed(number: u64) -> u64 {
 /// The number of an execution's class, as far as the execution has gone.
 #[derive(Debug)]
 pub(super) struct Fingerprint {
-    steps: Vec<Clock>,
+    steps: Vec<Done>,
     last: [Clock; TASKS],
-    /// What has been done to each object, and what has happened once that has.
-    done: HashMap<u32, Vec<(Touch, Clock)>>,
     whole: u64,
+}
+
+/// A step that was taken.
+#[derive(Debug)]
+struct Done {
+    touch: Touch,
+    /// What has happened when it has.
+    clock: Clock,
+    /// The step before it on the same object.
+    previous: u32,
 }
 
 impl Default for Fingerprint {
     fn default() -> Self {
-        Self { steps: Vec::new(), last: [Clock::ZERO; TASKS], done: HashMap::new(), whole: 0 }
+        Self { steps: Vec::new(), last: [Clock::ZERO; TASKS], whole: 0 }
     }
 }
 
 impl Fingerprint {
     pub(super) fn clear(&mut self) {
         self.steps.clear();
-        self.done.clear();
         (self.last, self.whole) = ([Clock::ZERO; TASKS], 0);
     }
 
-    /// The next step, which came after these steps of the execution too.
-    pub(super) fn add(&mut self, Move { task, touch }: Move, after: impl IntoIterator<Item = u32>) {
+    /// The next step; the one before it on the same object; and others that it came after.
+    pub(super) fn add(
+        &mut self,
+        Move { task, touch }: Move,
+        previous: u32,
+        after: impl IntoIterator<Item = u32>,
+    ) {
         let mut clock = self.last[task as usize];
-        after.into_iter().for_each(|step| clock.join(&self.steps[step as usize]));
-        let done = self.done.entry(touch.object).or_default();
-        done.iter().filter(|(other, _)| depend(*other, touch)).for_each(|(_, past)| clock.join(past));
-        clock.tick(task);
-        match done.iter_mut().find(|(other, _)| *other == touch) {
-            Some((_, past)) => past.join(&clock),
-            None => done.push((touch, clock)),
+        after.into_iter().for_each(|step| clock.join(&self.steps[step as usize].clock));
+        let mut at = previous;
+        while at != NONE {
+            let earlier = &self.steps[at as usize];
+            if depend(earlier.touch, touch) {
+                clock.join(&earlier.clock);
+                // What this step depends on, an earlier one of its kind depends on too.
+                if earlier.touch.kind == touch.kind {
+                    break;
+                }
+            }
+            at = earlier.previous;
         }
+        clock.tick(task);
         self.last[task as usize] = clock;
-        self.steps.push(clock);
+        self.steps.push(Done { touch, clock, previous });
         let what = u64::from(touch.object) << 16 | u64::from(touch.kind as u8) << 8 | u64::from(task);
-        let number = clock.words().fold(mixed(what), |number, word| mixed(number ^ word));
-        self.whole = self.whole.wrapping_add(number);
+        let with =
+            |number: u64, word: u64| (number ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        self.whole = self.whole.wrapping_add(mixed(clock.words().fold(mixed(what), with)));
     }
 
     pub(super) fn of_class(&self) -> u64 {
@@ -84,11 +105,12 @@ pub(super) struct Drawn {
 impl Drawn {
     pub(super) fn add(&mut self, class: u64) {
         self.executions += 1;
-        let again = self.again.insert(class, self.again.contains_key(&class));
-        match again {
-            None => self.once += 1,
-            Some(false) => self.once -= 1,
-            Some(true) => {}
+        match self.again.entry(class) {
+            Entry::Vacant(first) => {
+                first.insert(false);
+                self.once += 1;
+            }
+            Entry::Occupied(mut again) => self.once -= u64::from(!again.insert(true)),
         }
     }
 

@@ -70,8 +70,9 @@ pub(super) struct Sampler {
     changes: Vec<usize>,
     last: Option<u8>,
     pub(super) taken: Vec<u8>,
-    /// The step being taken, and the steps that gave its task work while it was about to look for it.
-    step: Option<(Move, Vec<u32>)>,
+    /// The step being taken, the one before it on the same object, and those that gave its task work while it was
+    /// about to look for it.
+    step: Option<(Move, u32, Vec<u32>)>,
     pub(super) fingerprint: Fingerprint,
     pub(super) too_long: bool,
 }
@@ -146,13 +147,15 @@ impl Guide for Sampler {
         };
         self.last = Some(task);
         self.taken.push(execution.ordinal(task));
-        self.step = Some((Move { task, touch: execution.pending(task) }, execution.needed_at(task)));
+        let touch = execution.pending(task);
+        let previous = execution.previous(touch.object, at as u32);
+        self.step = Some((Move { task, touch }, previous, execution.needed_at(task)));
         Some(task)
     }
 
     fn taken(&mut self, execution: &Execution, _: u8) {
-        if let Some((step, needed_at)) = self.step.take() {
-            self.fingerprint.add(step, needed_at.into_iter().chain(execution.closed_with()));
+        if let Some((step, previous, needed_at)) = self.step.take() {
+            self.fingerprint.add(step, previous, needed_at.into_iter().chain(execution.closed_with()));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::programs::Observed;
 use crate::explore::classes::Fingerprint;
-use crate::explore::execution::{Execution, Guide, Outcome};
+use crate::explore::execution::{Execution, Guide, NONE, Outcome};
 use crate::explore::exploration::{Collect, Exploration, Tally};
 use crate::explore::explorer::Settings;
 use crate::explore::mutants::{self, Mutant};
@@ -99,7 +99,11 @@ pub(super) fn class_of(steps: &[Step]) -> Class {
 /// The number by which sampling tells that class from others.
 fn number_of(steps: &[Step]) -> u64 {
     let mut fingerprint = Fingerprint::default();
-    steps.iter().for_each(|Step { step, closed_with }| fingerprint.add(*step, closed_with.iter().copied()));
+    for (at, Step { step, closed_with }) in steps.iter().enumerate() {
+        let on_it = |earlier: &Step| step.touch.object != 0 && earlier.step.touch.object == step.touch.object;
+        let previous = steps[..at].iter().rposition(on_it).map_or(NONE, |at| at as u32);
+        fingerprint.add(*step, previous, closed_with.iter().copied());
+    }
     fingerprint.of_class()
 }
 
