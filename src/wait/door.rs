@@ -167,8 +167,8 @@ pub(crate) fn door_of<R, E: From<WaitError>>(
     then: impl FnOnce(&Inside<'_>) -> Result<R, E>,
 ) -> Result<R, E> {
     match request.arrival {
-        Arrival::Alone => scheduler::step(request.op, None, Some(request.resource)),
-        Arrival::As(access) => scheduler::step(request.op, Some(access), Some(request.resource)),
+        Arrival::Alone => scheduler::arrive(me, request.op, None, request.resource),
+        Arrival::As(access) => scheduler::arrive(me, request.op, Some(access), request.resource),
         Arrival::Made => {}
     }
     if scheduler::is_ending() {
@@ -300,7 +300,7 @@ impl Inside<'_> {
 
     fn wait<A: Awaited>(&self, awaited: &A, limit: Option<Limit>) -> Result<Option<A::Value>, WaitError> {
         let server = self.server.as_deref();
-        awaited.object().is_waited_for();
+        awaited.object().is_waited_for(self.me);
         let is_look = limit.as_ref().is_some_and(Limit::is_look);
         if let Some(limit) = &limit
             && is_look
@@ -404,7 +404,9 @@ struct Activated<'a>(&'a Local, bool);
 
 impl<'a> Activated<'a> {
     fn new(me: &'a Local, activation: Option<Activation>) -> Self {
-        me.awaited.borrow_mut().extend(activation);
+        if let Some(activation) = activation {
+            me.awaited.borrow_mut().push(activation);
+        }
         Self(me, activation.is_some())
     }
 }

@@ -196,19 +196,16 @@ pub(crate) fn is_ending() -> bool {
     ask(|scheduler| scheduler.is_ending()).unwrap_or(false)
 }
 
-/// Takes a step.
+/// Takes the step of a wait of `me`, which is the calling task, for `towards`, if it has to wait.
 #[inline]
-pub(crate) fn step(op: Op, access: Option<Access>, towards: Option<&dyn Resource>) {
-    ask(|scheduler| {
-        let access = match towards {
-            Some(_) => {
-                let me = task::current();
-                ended_by_cancel(scheduler, &me, tried(scheduler, &me, access))
-            }
-            None => access,
-        };
-        scheduler.step(&Step { op, access, towards });
-    });
+pub(super) fn arrive(me: &Local, op: Op, access: Option<Access>, towards: &dyn Resource) {
+    ask(|scheduler| arrive_at(scheduler, me, op, access, towards));
+}
+
+#[cfg_attr(not(feature = "explore"), allow(unused))]
+fn arrive_at(scheduler: &dyn Scheduler, me: &Local, op: Op, access: Option<Access>, towards: &dyn Resource) {
+    let access = ended_by_cancel(scheduler, me, tried(scheduler, me, access));
+    scheduler.step(&Step { op, access, towards: Some(towards) });
 }
 
 /// A task that serves does something else if it has to wait: its arrival is a try, and it looks at its mailbox too.
@@ -353,7 +350,7 @@ impl Object {
 
     /// Takes a step that is not the arrival of a wait.
     pub(crate) fn step(self, op: Op, kind: Kind) {
-        step(op, Some(self.access(kind)), None);
+        ask(|scheduler| scheduler.step(&Step { op, access: Some(self.access(kind)), towards: None }));
     }
 
     /// Takes the step of a wait for `towards`, if it has to wait.
@@ -362,14 +359,14 @@ impl Object {
     ///
     /// The execution comes to its end.
     pub(crate) fn arrive(self, op: Op, kind: Kind, towards: &dyn Resource) -> Result<(), WaitError> {
-        step(op, Some(self.access(kind)), Some(towards));
+        ask(|scheduler| arrive_at(scheduler, &task::current(), op, Some(self.access(kind)), towards));
         if is_ending() { Err(Cancelled::ended().into()) } else { Ok(()) }
     }
 
-    /// What the calling task waits for is part of what ends the wait: see [`Scheduler::is_ended_by`].
-    pub(super) fn is_waited_for(self) {
+    /// What `me`, the calling task, waits for is part of what ends the wait: see [`Scheduler::is_ended_by`].
+    pub(super) fn is_waited_for(self, me: &Local) {
         ask(|scheduler| {
-            for cancel in task::current().behalf.cancel().iter().flat_map(|cancel| cancel.all()) {
+            for cancel in me.behalf.cancel().iter().flat_map(|cancel| cancel.all()) {
                 scheduler.is_ended_by(cancel.object.name(), self.name());
             }
         });

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::cancel::Cancelled;
 use super::deadlock::Deadlock;
 use super::holds::Holds;
@@ -180,8 +182,12 @@ pub(crate) trait Keep {
 struct Keeps(RefCell<Vec<Box<dyn Keep>>>);
 
 impl Keeps {
+    #[inline]
     fn let_go(&self) {
-        self.0.take().iter().for_each(|kept| kept.let_go());
+        // Most tasks keep nothing.
+        if !self.0.borrow().is_empty() {
+            self.0.take().iter().for_each(|kept| kept.let_go());
+        }
     }
 }
 
@@ -200,7 +206,7 @@ pub(crate) struct Local {
     /// The jobs that the task is in the middle of, the innermost last.
     jobs: RefCell<Vec<Op>>,
     /// The activations that the waits on this task's stack wait for.
-    pub(super) awaited: RefCell<Vec<Activation>>,
+    pub(super) awaited: RefCell<SmallVec<[Activation; 2]>>,
     /// Has jobs that can be run while the task waits.
     pub(crate) server: RefCell<Option<Rc<dyn Server>>>,
     /// How the task waits, where nothing else is said.

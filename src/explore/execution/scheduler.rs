@@ -10,7 +10,7 @@ use crate::explore::clock::NOTHING;
 use crate::explore::dependence::Touch;
 use crate::explore::names;
 use crate::wait::explored::{Scheduler, Step};
-use crate::wait::{Deadlock, Kind, Op, Resource, TaskId};
+use crate::wait::{Access, Deadlock, Kind, Op, Resource, TaskId};
 
 impl Scheduler for Execution {
     fn name(&self) -> u64 {
@@ -33,12 +33,14 @@ impl Scheduler for Execution {
         if self.ending.get() {
             return self.refuse();
         }
-        let touch = step.access.map_or(Touch::NOTHING, |access| self.visible(self.current.get(), access));
-        let may_wait = step.towards.is_some()
-            && !step.access.is_some_and(|access| matches!(access.kind, Kind::Lock | Kind::Read));
-        if !touch.is_nothing() || may_wait || self.goes_on_and_on(step.access) {
-            self.come_to(step, touch);
-        }
+        let touch = match step.access {
+            None => Touch::NOTHING,
+            Some(access) => match self.visible(self.current.get(), access) {
+                Some(touch) => touch,
+                None => return self.come_to_news(step, access),
+            },
+        };
+        self.come_if_seen(step, touch);
     }
 
     fn observe(&self, object: u64, with: u64) {
@@ -193,6 +195,32 @@ impl Scheduler for Execution {
 }
 
 impl Execution {
+    /// The task that runs comes to a step, if anybody can tell that it is one.
+    #[inline]
+    fn come_if_seen(&self, step: &Step<'_>, touch: Touch) {
+        let may_wait = step.towards.is_some()
+            && !step.access.is_some_and(|access| matches!(access.kind, Kind::Lock | Kind::Read));
+        if !touch.is_nothing() || may_wait {
+            return self.come_to(step, touch);
+        }
+        if self.goes_on_and_on() {
+            self.come_after_all(step, touch);
+        }
+    }
+
+    /// The same of a step on an object of which something has to be found out.
+    #[cold]
+    fn come_to_news(&self, step: &Step<'_>, access: Access) {
+        self.come_if_seen(step, self.found_visible(self.current.get(), access));
+    }
+
+    /// The same of a step that is one because there was none for so long.
+    #[cold]
+    fn come_after_all(&self, step: &Step<'_>, touch: Touch) {
+        step.access.into_iter().for_each(|access| self.names.share(self.local(access.object)));
+        self.come_to(step, touch);
+    }
+
     /// The task that runs comes to a step; returns when it is its turn. Apart from what is asked most often.
     #[inline(never)]
     fn come_to(&self, step: &Step<'_>, touch: Touch) {

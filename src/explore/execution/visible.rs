@@ -10,49 +10,42 @@ use crate::wait::{Access, Kind};
 const MOST_UNSEEN: u32 = 1_000;
 
 impl Execution {
-    /// What is left of a touch when everything is taken away that nobody can tell the time of.
+    /// What is left of a touch when everything is taken away that nobody can tell the time of; nothing at all is
+    /// said if something has to be found out for that. (This is asked most often, and calls nobody.)
     #[inline]
-    pub(super) fn visible(&self, me: u8, access: Access) -> Touch {
+    pub(super) fn visible(&self, me: u8, access: Access) -> Option<Touch> {
         let object = self.local(access.object);
-        let known = self.look_up(object, me);
-        // Two objects that are one have two who touch them.
-        let shared = known.shared || known.with != 0;
-        let visible = match access.kind {
-            Kind::Settle | Kind::Look | Kind::Cancel => known.observed,
-            Kind::Unlock | Kind::Take => known.observed && shared,
-            _ => shared,
-        };
-        if !matches!(access.kind, Kind::Settle | Kind::Look) && !shared && known.first != me + 1 {
-            self.names.share(object);
+        let known = self.seen(object)?;
+        if is_shared_by(known, me, access.kind) {
+            return None;
         }
-        if !visible {
-            return Touch::NOTHING;
+        let touch = left_of(known, object, access.kind);
+        if !touch.is_nothing() && touch.object != object {
+            self.seen(touch.object)?;
         }
-        let object = match known.with {
-            0 => object,
-            with => {
-                self.look_up(with, me);
-                with
-            }
-        };
-        let kind = match access.kind {
-            // Whoever finds the lock free takes it, cancelled or not; whoever has to wait is refused.
-            Kind::Unlock if known.with != 0 => Kind::TryLock,
-            kind => kind,
-        };
-        Touch { object, kind }
+        Some(touch)
     }
 
-    /// Whether the task has done so much without a step that it may be waiting for somebody in a loop. Then this
-    /// is one after all.
-    #[inline]
-    pub(super) fn goes_on_and_on(&self, access: Option<Access>) -> bool {
-        self.unseen.set(self.unseen.get() + 1);
-        let goes_on = self.unseen.get() > MOST_UNSEEN;
-        if goes_on {
-            access.into_iter().for_each(|access| self.names.share(self.local(access.object)));
+    /// The same, and finds out what is not known.
+    #[cold]
+    pub(super) fn found_visible(&self, me: u8, access: Access) -> Touch {
+        let object = self.local(access.object);
+        let known = self.look_up(object, me);
+        if is_shared_by(known, me, access.kind) {
+            self.names.share(object);
         }
-        goes_on
+        let touch = left_of(known, object, access.kind);
+        if !touch.is_nothing() && touch.object != object {
+            self.look_up(touch.object, me);
+        }
+        touch
+    }
+
+    /// Whether the task has done so much without a step that it may be waiting for somebody in a loop.
+    #[inline]
+    pub(super) fn goes_on_and_on(&self) -> bool {
+        self.unseen.set(self.unseen.get() + 1);
+        self.unseen.get() > MOST_UNSEEN
     }
 
     /// The name of an object without the execution that it belongs to.
@@ -69,15 +62,15 @@ impl Execution {
     /// What is known of an object, now that a task touches it.
     #[inline]
     pub(super) fn look_up(&self, object: u32, me: u8) -> Known {
+        self.seen(object).unwrap_or_else(|| self.meet(object, me))
+    }
+
+    /// The same, if this worker has seen it before.
+    #[inline]
+    fn seen(&self, object: u32) -> Option<Known> {
         let (creator, nth) = names::parts(object);
         let made = self.fellow(creator as u8).made.borrow();
-        match made.get(nth as usize) {
-            Some(seen) if seen.asked => seen.known,
-            _ => {
-                drop(made);
-                self.meet(object, me)
-            }
-        }
+        made.get(nth as usize).filter(|seen| seen.asked).map(|seen| seen.known)
     }
 
     /// This worker sees the object for the first time.
@@ -92,5 +85,33 @@ impl Execution {
         let known = self.names.touched(object, me);
         (made[nth].known, made[nth].asked) = (known, true);
         known
+    }
+}
+
+/// Whether a second task touches the object, of which nobody knew so far.
+#[inline]
+fn is_shared_by(known: Known, task: u8, kind: Kind) -> bool {
+    let looks = matches!(kind, Kind::Settle | Kind::Look);
+    !looks && !known.shared && known.with == 0 && known.first != task + 1
+}
+
+/// What others can tell of this kind of touch.
+#[inline]
+fn left_of(known: Known, object: u32, kind: Kind) -> Touch {
+    // Two objects that are one have two who touch them.
+    let shared = known.shared || known.with != 0;
+    let visible = match kind {
+        Kind::Settle | Kind::Look | Kind::Cancel => known.observed,
+        Kind::Unlock | Kind::Take => known.observed && shared,
+        _ => shared,
+    };
+    if !visible {
+        return Touch::NOTHING;
+    }
+    match (known.with, kind) {
+        (0, kind) => Touch { object, kind },
+        // Whoever finds the lock free takes it, cancelled or not; whoever has to wait is refused.
+        (with, Kind::Unlock) => Touch { object: with, kind: Kind::TryLock },
+        (with, kind) => Touch { object: with, kind },
     }
 }

@@ -38,7 +38,7 @@ pub fn spawn_named<R: Send + 'static>(
     name: &str,
     body: impl FnOnce() -> R + Send + 'static,
 ) -> io::Result<JoinHandle<R>> {
-    Builder::new().name(name.into()).spawn(body)
+    Builder { name: Some(name.into()), ..Builder::new() }.spawn(body)
 }
 
 /// Starts a thread that holds `end` from birth: there is no moment at which it is nobody's.
