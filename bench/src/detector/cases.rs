@@ -7,8 +7,8 @@ use crate::names::by_name;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
-    /// A call to an owner and the way back, beside the same program without a detector.
-    Call,
+    /// A call to an owner and the way back, beside the same program without a detector: where `roundtrip` has it.
+    Call(&'static str),
     /// The wait that completes a cycle of so many tasks.
     Cycle(usize),
     /// The wait that completes a knot of so many tasks, each of which any of the others could end.
@@ -21,8 +21,9 @@ pub enum Case {
 
 impl Case {
     /// In the order of the tables.
-    pub const ALL: [Self; 12] = [
-        Self::Call,
+    pub const ALL: [Self; 13] = [
+        Self::Call("own cores"),
+        Self::Call("pinned"),
         Self::Cycle(2),
         Self::Cycle(4),
         Self::Cycle(16),
@@ -39,10 +40,7 @@ impl Case {
     /// What a reader of the table should know.
     pub const fn remark(self) -> &'static str {
         match self {
-            Self::Call => {
-                "round trip, each thread on a processor of its own; `undetected` is the same program, built with \
-                 `--cfg undetected`"
-            }
+            Self::Call(_) => "round trip; `undetected` is the same program, built with `--cfg undetected`",
             Self::Cycle(_) => "from the wait that completes it to the error, the report included",
             Self::Knot(_) => "the same, where each waits for a channel to which all the others could send",
             Self::Locks => "10 million, taken and dropped: heap at the end less heap after the first million",
@@ -54,7 +52,7 @@ impl Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Call => f.write_str("call"),
+            Self::Call(place) => write!(f, "call {place}"),
             Self::Cycle(tasks) => write!(f, "cycle {tasks}"),
             Self::Knot(tasks) => write!(f, "knot {tasks}"),
             Self::Locks => f.write_str("locks"),

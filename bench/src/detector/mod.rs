@@ -59,7 +59,7 @@ pub fn all(asked: &Asked) -> Result<Results, Box<dyn Error>> {
     for case in cases {
         spinner.set_message(case.to_string());
         match case {
-            Case::Call => calls(&mut results)?,
+            Case::Call(place) => calls(&mut results, case, place)?,
             _ => {
                 let arguments = ["one", "detector", &case.to_string()].map(str::to_owned);
                 let metrics = from_child(&env::current_exe()?, &arguments)?;
@@ -73,8 +73,8 @@ pub fn all(asked: &Asked) -> Result<Results, Box<dyn Error>> {
 }
 
 /// Both programs in turn, who comes first in one turn is last in the next.
-fn calls(results: &mut Results) -> Result<(), Box<dyn Error>> {
-    let arguments = ["one", "roundtrip", "own cores", OURS].map(str::to_owned);
+fn calls(results: &mut Results, case: Case, place: &str) -> Result<(), Box<dyn Error>> {
+    let arguments = ["one", "roundtrip", place, OURS].map(str::to_owned);
     let mut programs = [(OURS, env::current_exe()?), ("undetected", undetected::build()?)];
     let mut measured = BTreeMap::<_, Vec<_>>::new();
     for _ in 0..TURNS {
@@ -85,7 +85,7 @@ fn calls(results: &mut Results) -> Result<(), Box<dyn Error>> {
         programs.rotate_left(1);
     }
     for (name, rounds) in &measured {
-        results.add(&Case::Call.to_string(), name, rounds);
+        results.add(&case.to_string(), name, rounds);
     }
     Ok(())
 }
@@ -105,7 +105,7 @@ where
 /// Measures one case in this process, which the parent has started for it.
 pub fn one(trial: &Trial) -> Result<(), Box<dyn Error>> {
     let (metric, value) = match trial.case {
-        Case::Call => return Err("a call is measured by `one roundtrip`".into()),
+        Case::Call(_) => return Err("a call is measured by `one roundtrip`".into()),
         Case::Cycle(tasks) => ("median_ns", stuck::cycle(tasks).as_nanos() as f64),
         Case::Knot(tasks) => ("median_ns", stuck::knot(tasks).as_nanos() as f64),
         Case::Locks => ("grown_bytes", growth::locks() as f64),

@@ -61,10 +61,10 @@ pub fn all(asked: &Asked) -> Results {
     for case in cases {
         spinner.set_message(case.to_string());
         // Who may hang is alone.
-        let measured = match case.is_detection() {
-            false => from_child(case, &subjects),
-            true => subjects.iter().flat_map(|subject| from_child(case, &[*subject])).collect(),
-        };
+        let (alone, together): (Vec<_>, Vec<_>) =
+            subjects.iter().partition(|subject| case.is_detection() || subject.may_hang());
+        let mut measured = if together.is_empty() { Rounds::new() } else { from_child(case, &together) };
+        measured.extend(alone.into_iter().flat_map(|subject| from_child(case, &[subject])));
         for (subject, rounds) in subjects.iter().filter_map(|subject| measured.get_key_value(subject.name()))
         {
             results.add(&case.to_string(), subject, rounds);
@@ -81,7 +81,7 @@ fn from_child(case: Case, subjects: &[Subject]) -> Rounds {
     match child::measure(&arguments, LIMIT) {
         Ok((End::Done, rounds)) => rounds,
         // It hangs, and says nothing.
-        Ok((End::Killed, _)) if case.is_detection() => {
+        Ok((End::Killed, _)) if subjects.len() == 1 => {
             let nothing = vec![Metrics::from([("finished".to_owned(), 0.0)])];
             Rounds::from([(subjects[0].name().to_owned(), nothing)])
         }
