@@ -3,7 +3,10 @@
 
 mod common;
 
-use common::within_a_minute;
+use std::cell::RefCell;
+use std::sync::mpsc;
+
+use common::{how_many_wait_for, until, until_waited_for, within_a_minute};
 use impasse::sync::{Mutex, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard, keep_lines};
 use impasse::{WaitError, thread, waiting_tasks};
 
@@ -79,5 +82,50 @@ fn what_was_forgotten_and_is_gone_is_held_by_nobody() {
             assert_eq!(reader.join().unwrap(), 1);
         });
         assert_eq!(*table.read(), 2);
+    });
+}
+
+/// Reads until it is told to go on.
+struct ReadsAtTheEnd(&'static RwLock<()>, mpsc::Sender<()>, mpsc::Receiver<()>);
+
+impl Drop for ReadsAtTheEnd {
+    fn drop(&mut self) {
+        let _read = self.0.read();
+        self.1.send(()).unwrap();
+        self.2.recv().unwrap();
+    }
+}
+
+thread_local! {
+    static AT_THE_END: RefCell<Option<ReadsAtTheEnd>> = const { RefCell::new(None) };
+}
+
+/// In the last moments of a thread it is no task any more. What it reads then is not put down to the task that has its
+/// record by now.
+#[test]
+fn who_reads_when_its_task_has_ended_is_not_taken_for_another() {
+    static TABLE: RwLock<()> = RwLock::const_new(());
+    within_a_minute(|| {
+        let ((reads, has_read), (go_on, told)) = (mpsc::channel(), mpsc::channel());
+        std::thread::spawn(move || {
+            // Before the thread becomes a task, and so it goes after that.
+            AT_THE_END.set(Some(ReadsAtTheEnd(&TABLE, reads, told)));
+            drop(Mutex::new(()).lock());
+        });
+        has_read.recv().unwrap();
+        let lock = Mutex::named("lock", ());
+        thread::scope(|scope| {
+            let held = lock.lock();
+            // They wait for this task, and one of them has that record.
+            (0..8).for_each(|_| drop(scope.spawn(|| drop(lock.lock()))));
+            until(|| how_many_wait_for("lock `lock`") == 8);
+            std::thread::spawn(move || {
+                until_waited_for("a lock without a name");
+                go_on.send(()).unwrap();
+            });
+            let written = TABLE.checked_write().map(drop);
+            drop(held);
+            written.unwrap();
+        });
     });
 }

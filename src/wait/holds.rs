@@ -189,7 +189,8 @@ pub(crate) fn hold_otherwise(task: TaskId, before: Held, what: Held) {
 #[inline(always)]
 pub(crate) fn unhold(what: Held) {
     if what.is_shared() || platform::KEEPS_LINES {
-        let was_noted = task::my_record().is_some_and(|record| record.holds.remove(what));
+        // In the last moments of a thread nothing was noted, and what others note is theirs.
+        let was_noted = task::my_record().is_none_or(|record| record.holds.remove(what));
         if !was_noted && what.is_shared() {
             unhold_by_another(what);
         }

@@ -351,7 +351,10 @@ pub(super) fn is_unwinding() -> bool {
 }
 
 fn retire(word: u64) {
-    let _ = CURRENT_ID.try_with(|id| id.set(if id.get() == word { 0 } else { id.get() }));
+    if CURRENT_ID.try_with(Cell::get).is_ok_and(|id| id == word) {
+        // What the thread does after that is no task's, and nobody's record is to know of it.
+        is_now(None);
+    }
     if let Some(id) = TaskId::from_word(word) {
         registry::retire(id);
     }
@@ -499,7 +502,7 @@ fn is_now(task: Option<&Rc<Local>>) {
     let _ = CURRENT_RECORD.try_with(|record| record.set(task.map(|task| &task.record)));
 }
 
-/// The record of the calling task.
+/// The record of the calling task; none in the last moments of a thread.
 #[inline(always)]
 pub(super) fn my_record() -> Option<platform::Record<TaskRecord>> {
     CURRENT_RECORD.try_with(platform::RecordCell::get).ok().flatten().or_else(first_record)
@@ -508,6 +511,8 @@ pub(super) fn my_record() -> Option<platform::Record<TaskRecord>> {
 #[cold]
 #[inline(never)]
 fn first_record() -> Option<platform::Record<TaskRecord>> {
+    // In the last moments of a thread the task that `current` gives is gone before its record could be used.
+    CURRENT.try_with(|_| ()).ok()?;
     registry::record(current().id)
 }
 
