@@ -263,23 +263,27 @@ fn lock_and_call() {
 
 fn lock_and_room() {
     let (vm, owner) = Owner::builder("vm").capacity(1).wait_on_owner(WaitOnOwner::Detect).attach(());
-    let table = Arc::new(Mutex::named("table", ()));
+    let table = Arc::new(Lock::named("table"));
     let (wanted, posts) = (table.clone(), vm.clone());
     let (tell, told) = std::sync::mpsc::channel();
-    vm.post("job", move |()| tell.send(ended(wanted.checked_lock())).unwrap()).unwrap();
+    vm.post("job", move |()| tell.send(ended(wanted.take(&ghost::me()))).unwrap()).unwrap();
     let holder = thread::spawn(move || {
-        let _held = table.checked_lock().unwrap();
-        let mut posted = Ok(());
-        for _ in 0..2 {
-            posted = match posts.post_wait("more", |()| ()) {
-                Ok(()) => posted,
-                Err(PostError::Deadlock(deadlock)) => Err(deadlock),
-                Err(other) => panic!("{other}"),
-            };
-        }
-        posts.close();
-        posted
+        ghost::task("holder", |me| {
+            let _held = table.take(me).unwrap();
+            let mut posted = Ok(());
+            for _ in 0..2 {
+                let room = "room in the queue of owner `vm`";
+                posted = match me.waits(room, || posts.post_wait("more", |()| ())) {
+                    Ok(()) => posted,
+                    Err(PostError::Deadlock(deadlock)) => Err(deadlock),
+                    Err(other) => panic!("{other}"),
+                };
+            }
+            posts.close();
+            posted
+        })
     });
+    let _serves = ghost::named("owner `vm`").holds("room in the queue of owner `vm`");
     owner.run();
     let (mine, theirs) = (told.try_recv().unwrap(), holder.join().unwrap());
     assert!(mine.is_ok() || theirs.is_ok(), "two victims of one deadlock");

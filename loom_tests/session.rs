@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use impasse::{CallError, Deadlock, Handle, Owner, Run, RunError, Session, WaitOnOwner};
 use loom::thread;
 
+use crate::ghost;
 use crate::runner::{Search, check, hangs, is_child, reports, twin};
 
 /// The state: how many jobs have run on it.
@@ -26,7 +27,8 @@ fn inference(vm: &Handle<Count>) -> (Inference, Refused) {
     let told = refused.clone();
     let session = Session::builder("inference", vm).engine(move |run: &Run<Count>, callbacks: usize| {
         for _ in 0..callbacks {
-            let called = run.call("middleware", |count| count.set(count.get() + 1));
+            let call = || run.call("middleware", |count| count.set(count.get() + 1));
+            let called = ghost::me().waits("a job on owner `vm`", call);
             if let Err(CallError::Deadlock(deadlock)) = &called {
                 *told.lock().unwrap() = Some(deadlock.clone());
             }
@@ -48,12 +50,14 @@ fn run_on_the_owner(
     let (session, refused) = inference(&vm);
     let handle = vm.clone();
     let eval = move |count: &Count| {
-        let result = session.run(callbacks);
+        let result = ghost::me().waits("run #1 of session `inference`", || session.run(callbacks));
         let refused = refused.lock().unwrap().take();
         check(result, refused, count.get());
         handle.close();
     };
     vm.post("eval", eval).unwrap();
+    let _serves = ghost::named("owner `vm`").holds("a job on owner `vm`");
+    let _settles = ghost::named("run #1 of `inference`").holds("run #1 of session `inference`");
     owner.run();
 }
 
