@@ -3,7 +3,7 @@
 //! | file | idea |
 //! | --- | --- |
 //! | `slot.rs` | a value that arrives once: every reply and every result of a run |
-//! | `mutex.rs` | a lock that knows who holds it |
+//! | `mutex/` | a lock that knows who holds it |
 //! | `rwlock/` | a lock that knows who reads it and who writes |
 //! | `made.rs` | what a primitive is called |
 //! | `condvar.rs` | waiting, with a lock given back, to be notified |

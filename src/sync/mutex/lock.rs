@@ -1,214 +1,16 @@
-//! A lock that knows who holds it.
-//!
-//! The holder is the lock: one word is 0, or the task that holds it and whether somebody waits. So who provides the
-//! lock and whether it is taken can never be told apart, and a wait for it is a wait like any other, which a
-//! cancelled run leaves. What locks offer beyond that (mapped and owned guards, a value of unknown size) is lock_api's.
-
-#![allow(unsafe_code)]
+//! The word, and the line of those who wait.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fmt;
-use std::ops::Deref;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::made::Made;
 use crate::platform::atomic::{AtomicU64, Ordering};
-use crate::platform::{self, Bug, Late, late, seeded};
+use crate::platform::{self, Bug, seeded};
+use crate::sync::made::Made;
 use crate::wait::{
-    self, Arrival, Awaited, Held, IntoOp, Kind, Object, Op, Providers, Request, Resource, Site, StampCell,
-    TaskId, Terms, WaitError,
+    self, Arrival, Awaited, Held, Kind, Object, Op, Providers, Request, Resource, Site, StampCell, TaskId,
+    Terms, WaitError,
 };
-
-/// A mutual exclusion lock whose waits are seen by the detector. As `parking_lot`'s: no poisoning, and everything
-/// that [`lock_api::Mutex`] offers.
-///
-/// ```
-/// # fn main() -> Result<(), impasse::WaitError> {
-/// let balance = impasse::sync::Mutex::named("balance", 100);
-/// *balance.lock() -= 10;
-/// assert_eq!(*balance.checked_lock()?, 90);
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Panics
-///
-/// `lock()` has no error to return. If the wait would never end, it panics with the report, and while the task already
-/// unwinds another wait of the deadlock is ended in its place: see [`on_unreturnable`](crate::wait::on_unreturnable).
-/// If the run on whose behalf it waits is cancelled, it unwinds without a word.
-///
-/// # Blocking
-///
-/// Until the holder unlocks; the edge of the wait-for graph leads to the holder. On an owner thread it is allowed under
-/// every policy; under `Serve` the jobs that the holder waits for are run meanwhile. `try_lock_for` and
-/// `try_lock_until` are shown, and no verdict rests on them.
-pub struct Mutex<T: ?Sized>(lock_api::Mutex<RawMutex, T>);
-
-/// The right to the value of a [`Mutex`]; unlocks when dropped. It stays on its thread.
-pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawMutex, T>;
-/// The right to a part of the value of a [`Mutex`].
-pub type MappedMutexGuard<'a, T> = lock_api::MappedMutexGuard<'a, RawMutex, T>;
-
-impl<T> Mutex<T> {
-    /// A free lock around `value`. Reports call it by this line.
-    #[track_caller]
-    pub fn new(value: T) -> Self {
-        Self::named("", value)
-    }
-
-    /// A free lock around `value` that reports call `label`.
-    #[track_caller]
-    pub fn named(label: &'static str, value: T) -> Self {
-        Self(lock_api::Mutex::from_raw(RawMutex::named(label), value))
-    }
-
-    /// A free lock for a static. Reports have no name for it, and an exploration no use: it would outlive each
-    /// execution.
-    pub const fn const_new(value: T) -> Self {
-        Self(lock_api::Mutex::new(value))
-    }
-
-    /// The value.
-    pub fn into_inner(self) -> T {
-        self.0.into_inner()
-    }
-}
-
-impl<T: ?Sized> Mutex<T> {
-    /// As `lock`, with an error to return.
-    ///
-    /// # Errors
-    ///
-    /// [`WaitError::Deadlock`] if the wait would never end: the holder waits, directly or through others, for this
-    /// task, or this task holds the lock itself. [`WaitError::Cancelled`] if the task has to wait and acts on behalf
-    /// of a run that is cancelled.
-    #[track_caller]
-    pub fn checked_lock(&self) -> Result<MutexGuard<'_, T>, WaitError> {
-        let op = "lock".into_op();
-        // SAFETY: of the raw lock nothing is asked but to be taken, and then a guard is made.
-        unsafe {
-            self.0.raw().lock_checked(op)?;
-            Ok(self.0.make_guard_unchecked())
-        }
-    }
-
-    /// The value, which nobody else can reach.
-    pub fn get_mut(&mut self) -> &mut T {
-        self.0.get_mut()
-    }
-}
-
-impl<T: ?Sized> Deref for Mutex<T> {
-    type Target = lock_api::Mutex<RawMutex, T>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl<T: Default> Default for Mutex<T> {
-    #[track_caller]
-    fn default() -> Self {
-        Self::new(T::default())
-    }
-}
-
-impl<T> From<T> for Mutex<T> {
-    #[track_caller]
-    fn from(value: T) -> Self {
-        Self::new(value)
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-/// The lock without a value, for [`lock_api`].
-pub struct RawMutex {
-    lock: Late<Lock>,
-}
-
-impl RawMutex {
-    /// A free lock that reports call `label`, or, if that is empty, by this line.
-    #[track_caller]
-    #[must_use]
-    pub fn named(label: &'static str) -> Self {
-        Self { lock: Late::new(Lock::made(label.into_op(), Object::new())) }
-    }
-}
-
-impl RawMutex {
-    /// Takes the lock, by whatever it takes, and whatever has been cancelled.
-    pub(super) fn lock_surely(&self, op: Op) {
-        if !self.lock.take_at_once(op) && self.lock.arrive(op, Terms::Infallible).is_err() {
-            wait::never();
-        }
-    }
-
-    /// Takes the lock.
-    pub(super) fn lock_checked(&self, op: Op) -> Result<(), WaitError> {
-        self.lock.acquire(op)
-    }
-}
-
-// SAFETY: one task at a time gets the word from 0 to its own, and until `unlock` nobody else does.
-unsafe impl lock_api::RawMutex for RawMutex {
-    #[allow(clippy::declare_interior_mutable_const, reason = "what it is for")]
-    const INIT: Self = Self { lock: late!(Lock::made(Op::unasked(""), Object::NONE)) };
-
-    type GuardMarker = lock_api::GuardNoSend;
-
-    #[inline]
-    #[track_caller]
-    fn lock(&self) {
-        self.lock.acquire_surely("lock".into_op());
-    }
-
-    #[inline]
-    #[track_caller]
-    fn try_lock(&self) -> bool {
-        self.lock.try_acquire("try_lock".into_op())
-    }
-
-    #[inline]
-    unsafe fn unlock(&self) {
-        // SAFETY: as here.
-        unsafe { self.lock.release() }
-    }
-
-    fn is_locked(&self) -> bool {
-        self.lock.object.observe();
-        self.lock.object.step(Op::unasked("is locked?"), Kind::TryLock);
-        self.lock.holder().is_some()
-    }
-}
-
-// SAFETY: they take the lock or not, as the others.
-unsafe impl lock_api::RawMutexTimed for RawMutex {
-    type Duration = Duration;
-    type Instant = Instant;
-
-    #[track_caller]
-    fn try_lock_for(&self, timeout: Duration) -> bool {
-        self.lock.acquire_within("try_lock_for".into_op(), timeout)
-    }
-
-    #[track_caller]
-    fn try_lock_until(&self, deadline: Instant) -> bool {
-        let timeout = deadline.saturating_duration_since(wait::now());
-        self.lock.acquire_within("try_lock_until".into_op(), timeout)
-    }
-}
-
-impl fmt::Debug for RawMutex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RawMutex").finish_non_exhaustive()
-    }
-}
 
 /// The task of a word.
 #[inline(always)]
@@ -219,7 +21,7 @@ fn holder_of(word: u64) -> Option<TaskId> {
 /// What the lock consists of. The word comes last, beside the value: whoever takes the lock needs both, and where tasks
 /// fight for it they would fight for two cache lines.
 #[repr(C)]
-struct Lock {
+pub(super) struct Lock {
     /// Those who wait, longest first.
     line: platform::Mutex<VecDeque<TaskId>>,
     made: Made,
@@ -237,7 +39,7 @@ const _: () = assert!(WAITED_FOR & !TaskId::SPARE == 0);
 impl Lock {
     platform::const_fn! {
         /// A free one.
-        fn made(made: Op, object: Object) -> Self {
+        pub(super) fn made(made: Op, object: Object) -> Self {
             Self {
                 word: AtomicU64::new(0),
                 line: platform::Mutex::new(VecDeque::new()),
@@ -250,14 +52,14 @@ impl Lock {
 
     /// Takes the lock, waiting for it if need be.
     #[inline]
-    fn acquire(&self, op: Op) -> Result<(), WaitError> {
+    pub(super) fn acquire(&self, op: Op) -> Result<(), WaitError> {
         if self.take_at_once(op) { Ok(()) } else { self.arrive(op, Terms::Fallible) }
     }
 
     /// The same, by whatever it takes: see [`wait::insist`].
     #[inline(always)]
     #[track_caller]
-    fn acquire_surely(&self, op: Op) {
+    pub(super) fn acquire_surely(&self, op: Op) {
         if !self.take_at_once(op) {
             self.insist(op);
         }
@@ -272,7 +74,7 @@ impl Lock {
 
     /// Takes the lock, and that no later than in a moment. Never in an exploration: there it begins with an arrival.
     #[inline(always)]
-    fn take_at_once(&self, op: Op) -> bool {
+    pub(super) fn take_at_once(&self, op: Op) -> bool {
         let me = wait::current_id();
         let taken = !wait::is_explored() && (self.take(0, me) || self.take_soon(me));
         if taken {
@@ -282,7 +84,7 @@ impl Lock {
     }
 
     #[cold]
-    fn arrive(&self, op: Op, terms: Terms) -> Result<(), WaitError> {
+    pub(super) fn arrive(&self, op: Op, terms: Terms) -> Result<(), WaitError> {
         self.object.arrive(op, Kind::Lock, self)?;
         if !self.take(0, wait::current_id()) {
             let request = Request { arrival: Arrival::Made, terms, ..Request::new(self, op) };
@@ -310,7 +112,7 @@ impl Lock {
         })
     }
 
-    fn try_acquire(&self, op: Op) -> bool {
+    pub(super) fn try_acquire(&self, op: Op) -> bool {
         self.object.observe();
         self.object.step(op, Kind::TryLock);
         let taken = self.take(0, wait::current_id());
@@ -322,7 +124,7 @@ impl Lock {
 
     /// Takes the lock if that can be within this time. Where an explorer lets time be up at any moment, it is taken
     /// at some moment, or at that moment it is not free.
-    fn acquire_within(&self, op: Op, timeout: Duration) -> bool {
+    pub(super) fn acquire_within(&self, op: Op, timeout: Duration) -> bool {
         if wait::timeouts_any_time() == Some(true) {
             return self.try_acquire(op);
         }
@@ -360,6 +162,12 @@ impl Lock {
         false
     }
 
+    pub(super) fn is_locked(&self) -> bool {
+        self.object.observe();
+        self.object.step(Op::unasked("is locked?"), Kind::TryLock);
+        self.holder().is_some()
+    }
+
     fn holder(&self) -> Option<TaskId> {
         holder_of(self.word.load(Ordering::Acquire))
     }
@@ -370,7 +178,7 @@ impl Lock {
     ///
     /// The caller holds the lock, and gives it up by this.
     #[inline(always)]
-    unsafe fn release(&self) {
+    pub(super) unsafe fn release(&self) {
         if wait::is_explored() {
             self.released();
         }
