@@ -281,6 +281,8 @@ mod tests {
         assert_eq!(sum.into_inner(), 7);
     }
 
+    /// Not under loom, where outside of a model there is no task to tell of a panic.
+    #[cfg(feature = "explore")]
     #[test]
     fn a_closure_that_panics_is_not_dropped_again() {
         let count = Arc::new(AtomicUsize::new(0));
