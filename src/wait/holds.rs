@@ -19,9 +19,9 @@ use crate::platform::{self, Record, Unseen};
 
 /// A lock, by its address, as a task holds it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held(usize);
+pub(crate) struct Hold(usize);
 
-impl Held {
+impl Hold {
     /// Together with others who hold it so.
     #[inline(always)]
     pub(crate) fn shared<L>(lock: &L) -> Self {
@@ -59,7 +59,7 @@ struct Few([Place; FEW]);
 
 #[derive(Default)]
 struct Place {
-    /// A [`Held`], or 0.
+    /// A [`Hold`], or 0.
     what: AtomicUsize,
     line: AtomicPtr<u8>,
 }
@@ -80,7 +80,7 @@ impl Default for Holds {
 impl Holds {
     /// Once more.
     #[inline(always)]
-    fn add(&self, Held(what): Held, line: *mut u8) {
+    fn add(&self, Hold(what): Hold, line: *mut u8) {
         match self.few.0.iter().find(|place| place.what.load(Ordering::Relaxed) == 0) {
             Some(place) => {
                 place.line.store(line, Ordering::Relaxed);
@@ -99,7 +99,7 @@ impl Holds {
 
     /// Once less; says whether it was there.
     #[inline(always)]
-    fn remove(&self, Held(what): Held) -> bool {
+    fn remove(&self, Hold(what): Hold) -> bool {
         match self.few.0.iter().find(|place| place.what.load(Ordering::Relaxed) == what) {
             Some(place) => {
                 place.what.store(0, Ordering::Relaxed);
@@ -117,12 +117,12 @@ impl Holds {
         at.map(|at| more.swap_remove(at)).is_some()
     }
 
-    fn has(&self, Held(what): Held) -> bool {
+    fn has(&self, Hold(what): Hold) -> bool {
         self.few.0.iter().any(|place| place.what.load(Ordering::Relaxed) == what)
             || self.more.lock().iter().any(|(other, _)| *other == what)
     }
 
-    fn line(&self, Held(what): Held) -> Option<At> {
+    fn line(&self, Hold(what): Hold) -> Option<At> {
         let few = self.few.0.iter().find(|place| place.what.load(Ordering::Relaxed) == what);
         let line = few.map(|place| place.line.load(Ordering::Relaxed)).or_else(|| {
             let more = self.more.lock();
@@ -154,17 +154,17 @@ fn lines_are_kept() -> bool {
 
 /// The calling task holds this too, since it did that.
 #[inline(always)]
-pub(crate) fn hold(what: Held, op: Op) {
+pub(crate) fn hold(what: Hold, op: Op) {
     note(task::my_record, what, op);
 }
 
 /// The same of another.
-pub(crate) fn hold_for(task: TaskId, what: Held, op: Op) {
+pub(crate) fn hold_for(task: TaskId, what: Hold, op: Op) {
     note(|| registry::record(task), what, op);
 }
 
 #[inline(always)]
-fn note(whose: impl FnOnce() -> Option<Record<TaskRecord>>, what: Held, op: Op) {
+fn note(whose: impl FnOnce() -> Option<Record<TaskRecord>>, what: Hold, op: Op) {
     let kept = lines_are_kept();
     if what.is_shared() || kept {
         let line = if kept { op.parts().1.to_ptr() } else { ptr::null_mut() };
@@ -173,7 +173,7 @@ fn note(whose: impl FnOnce() -> Option<Record<TaskRecord>>, what: Held, op: Op) 
 }
 
 /// The task has it in another way, where it took it.
-pub(crate) fn hold_otherwise(task: TaskId, before: Held, what: Held) {
+pub(crate) fn hold_otherwise(task: TaskId, before: Hold, what: Hold) {
     if let Some(record) = registry::record(task) {
         let line = if platform::KEEPS_LINES { record.holds.line(before) } else { None };
         if before.is_shared() || platform::KEEPS_LINES {
@@ -187,7 +187,7 @@ pub(crate) fn hold_otherwise(task: TaskId, before: Held, what: Held) {
 
 /// The calling task is about to give it back; or, if it never had it, whoever else is noted to share it.
 #[inline(always)]
-pub(crate) fn unhold(what: Held) {
+pub(crate) fn unhold(what: Hold) {
     if what.is_shared() || platform::KEEPS_LINES {
         // In the last moments of a thread nothing was noted, and what others note is theirs.
         let was_noted = task::my_record().is_none_or(|record| record.holds.remove(what));
@@ -200,24 +200,24 @@ pub(crate) fn unhold(what: Held) {
 /// Another task's lock is about to be given back for it.
 #[cold]
 #[inline(never)]
-pub(crate) fn unhold_by_another(what: Held) {
+pub(crate) fn unhold_by_another(what: Hold) {
     registry::records().any(|(_, record)| record.holds.remove(what));
 }
 
 /// Nobody has it any more, whatever was noted: it is gone.
 #[cold]
-pub(crate) fn forget(what: Held) {
+pub(crate) fn forget(what: Hold) {
     for (_, record) in registry::records() {
         while record.holds.remove(what) {}
     }
 }
 
 /// Who holds it.
-pub(crate) fn holders(what: Held) -> Vec<TaskId> {
+pub(crate) fn holders(what: Hold) -> Vec<TaskId> {
     registry::records().filter(|(_, record)| record.holds.has(what)).map(|(task, _)| task).collect()
 }
 
 /// Where one of these tasks took it.
-pub(crate) fn line_of(what: Held, tasks: &[TaskId]) -> Option<Site> {
+pub(crate) fn line_of(what: Hold, tasks: &[TaskId]) -> Option<Site> {
     tasks.iter().find_map(|task| registry::record(*task)?.holds.line(what)).map(At::site)
 }

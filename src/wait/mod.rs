@@ -55,7 +55,7 @@ pub(crate) use cancel::{Cancel, Standing};
 pub(crate) use clock::now;
 pub(crate) use door::{Arrival, Awaited, Inside, Request, Terms, door, door_of};
 pub(crate) use holds::{
-    Held, forget, hold, hold_for, hold_otherwise, holders, line_of, unhold, unhold_by_another,
+    Hold, forget, hold, hold_for, hold_otherwise, holders, line_of, unhold, unhold_by_another,
 };
 pub(crate) use insist::{insist, never, unwound_by};
 pub(crate) use lineage::Activation;

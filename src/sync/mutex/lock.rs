@@ -8,7 +8,7 @@ use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::{self, Bug, seeded};
 use crate::sync::made::Made;
 use crate::wait::{
-    self, Arrival, Awaited, Held, Kind, Object, Op, Providers, Request, Resource, Site, StampCell, TaskId,
+    self, Arrival, Awaited, Hold, Kind, Object, Op, Providers, Request, Resource, Site, StampCell, TaskId,
     Terms, WaitError,
 };
 
@@ -78,7 +78,7 @@ impl Lock {
         let me = wait::current_id();
         let taken = !wait::is_explored() && (self.take(0, me) || self.take_soon(me));
         if taken {
-            wait::hold(Held::alone(self), op);
+            wait::hold(Hold::alone(self), op);
         }
         taken
     }
@@ -143,7 +143,7 @@ impl Lock {
     }
 
     fn is_taken(&self, op: Op) {
-        wait::hold(Held::alone(self), op);
+        wait::hold(Hold::alone(self), op);
         self.unlocked.witness();
     }
 
@@ -183,7 +183,7 @@ impl Lock {
             self.released();
         }
         let me = wait::current_id();
-        wait::unhold(Held::alone(self));
+        wait::unhold(Hold::alone(self));
         if self.word.compare_exchange(me.word(), 0, Ordering::Release, Ordering::Relaxed).is_err() {
             self.call_next();
         }
@@ -203,7 +203,7 @@ impl Lock {
     fn call_next(&self) {
         let mut line = self.line.lock();
         if self.holder() != Some(wait::current_id()) {
-            wait::unhold_by_another(Held::alone(self));
+            wait::unhold_by_another(Hold::alone(self));
         }
         let next = line.pop_front();
         let waited_for = if line.is_empty() { 0 } else { WAITED_FOR };
@@ -224,7 +224,7 @@ impl Resource for Lock {
     }
 
     fn taken(&self, by: &[TaskId]) -> Option<Site> {
-        wait::line_of(Held::alone(self), by)
+        wait::line_of(Hold::alone(self), by)
     }
 }
 
@@ -232,7 +232,7 @@ impl Drop for Lock {
     /// A guard that was forgotten must not leave a note for ever.
     fn drop(&mut self) {
         if platform::KEEPS_LINES && self.word.load(Ordering::Relaxed) != 0 {
-            wait::forget(Held::alone(self));
+            wait::forget(Hold::alone(self));
         }
     }
 }

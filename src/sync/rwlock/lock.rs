@@ -9,7 +9,7 @@ use crate::platform::atomic::{AtomicU64, Ordering};
 use crate::platform::{self, Bug, seeded};
 use crate::sync::made::Made;
 use crate::wait::{
-    self, Arrival, Awaited, Held, Kind, Object, Op, Providers, Request, Resource, Site, StampCell, TaskId,
+    self, Arrival, Awaited, Hold, Kind, Object, Op, Providers, Request, Resource, Site, StampCell, TaskId,
     Terms, WaitError,
 };
 
@@ -158,7 +158,7 @@ impl Lock {
 
     /// `task` holds the lock now.
     #[inline(always)]
-    fn note(&self, mode: Mode, task: TaskId, hold: impl FnOnce(Held)) {
+    fn note(&self, mode: Mode, task: TaskId, hold: impl FnOnce(Hold)) {
         match mode {
             Mode::Upgrade => self.renote(Mode::Upgradable, mode, task),
             _ => hold(self.as_held(mode)),
@@ -187,10 +187,10 @@ impl Lock {
 
     /// What tasks note that have it in this mode.
     #[inline(always)]
-    fn as_held(&self, mode: Mode) -> Held {
+    fn as_held(&self, mode: Mode) -> Hold {
         match mode {
-            Mode::Read | Mode::Upgradable => Held::shared(self),
-            Mode::Write | Mode::Upgrade => Held::alone(self),
+            Mode::Read | Mode::Upgradable => Hold::shared(self),
+            Mode::Write | Mode::Upgrade => Hold::alone(self),
         }
     }
 
@@ -231,7 +231,7 @@ impl Lock {
             self.unnote(mode);
         }
         if held.writer().is_some_and(|writer| writer != wait::current_id()) {
-            wait::unhold_by_another(Held::alone(self));
+            wait::unhold_by_another(Hold::alone(self));
         }
         while !held.is_waited_for() {
             let less = held.without(mode);
@@ -308,10 +308,10 @@ impl Drop for Lock {
     fn drop(&mut self) {
         let held = self.held();
         if held.readers() > 0 {
-            wait::forget(Held::shared(self));
+            wait::forget(Hold::shared(self));
         }
         if platform::KEEPS_LINES && held.writer().is_some() {
-            wait::forget(Held::alone(self));
+            wait::forget(Hold::alone(self));
         }
     }
 }
@@ -340,9 +340,9 @@ impl Resource for Turn<'_> {
         let held = lock.held();
         providers.extend(held.writer());
         match mode {
-            Mode::Write => providers.extend(wait::holders(Held::shared(lock))),
+            Mode::Write => providers.extend(wait::holders(Hold::shared(lock))),
             Mode::Upgrade => {
-                providers.extend(wait::holders(Held::shared(lock)).into_iter().filter(|task| *task != me))
+                providers.extend(wait::holders(Hold::shared(lock)).into_iter().filter(|task| *task != me))
             }
             Mode::Upgradable => providers.extend(TaskId::from_word(lock.upgradable.load(Ordering::Acquire))),
             Mode::Read => {}
@@ -355,7 +355,7 @@ impl Resource for Turn<'_> {
     }
 
     fn taken(&self, by: &[TaskId]) -> Option<Site> {
-        [Held::alone(self.lock), Held::shared(self.lock)].into_iter().find_map(|held| wait::line_of(held, by))
+        [Hold::alone(self.lock), Hold::shared(self.lock)].into_iter().find_map(|held| wait::line_of(held, by))
     }
 }
 
