@@ -178,13 +178,12 @@ impl<T: 'static> Handle<T> {
         if seeded(Bug::PostWaits) {
             return self.call(op, job).map_err(|_| self.0.closed().into());
         }
-        let me = wait::current();
-        let (op, lineage) = (op.into_op(), me.behalf.shared());
+        let (op, (sender, lineage)) = (op.into_op(), wait::current_sender());
         let queued = if fits(&job) {
-            self.0.mailbox.post(op, lineage, me.id, Post(job))
+            self.0.mailbox.post(op, lineage, sender, Post(job))
         } else {
             // Not in the queue's lock: it is a matter of the allocator's.
-            self.0.mailbox.post(op, lineage, me.id, Box::new(Post(job)))
+            self.0.mailbox.post(op, lineage, sender, Box::new(Post(job)))
         };
         queued.map_err(|refused| self.0.refusal(&refused))
     }

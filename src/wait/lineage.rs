@@ -119,10 +119,14 @@ pub(crate) struct Behalf {
 
 impl Behalf {
     /// The lineage as jobs and threads get it; none if nothing led here.
+    #[inline(always)]
     pub(crate) fn shared(&self) -> Option<Arc<Lineage>> {
-        let lineage = self.lineage.borrow();
-        lineage.innermost?;
-        Some(self.shared.borrow_mut().get_or_insert_with(|| Arc::new(lineage.clone())).clone())
+        if self.lineage.borrow().innermost.is_none() { None } else { Some(self.share()) }
+    }
+
+    fn share(&self) -> Arc<Lineage> {
+        let shared = || Arc::new(self.lineage.borrow().clone());
+        self.shared.borrow_mut().get_or_insert_with(shared).clone()
     }
 
     /// The chain with one more activation: a call's, or that of a run, which can be cancelled.

@@ -65,6 +65,7 @@ pub(crate) use scheduler::{
 };
 pub(crate) use task::{
     Called, Keep, Local, Manner, Server, Task, TaskId, Thread, WhereItRuns, current, current_id,
+    current_sender,
 };
 pub(crate) use verdict::providers_changed;
 

@@ -203,8 +203,8 @@ pub(crate) struct Local {
     pub(super) record: platform::Record<TaskRecord>,
     /// On whose behalf the task acts now.
     pub(crate) behalf: Behalf,
-    /// The jobs that the task is in the middle of, the innermost last.
-    jobs: RefCell<Vec<Op>>,
+    /// The innermost job that the task is in the middle of. Those around it are on its stack.
+    job: Cell<Option<Op>>,
     /// The activations that the waits on this task's stack wait for.
     pub(super) awaited: RefCell<SmallVec<[Activation; 2]>>,
     /// Has jobs that can be run while the task waits.
@@ -225,7 +225,7 @@ impl Local {
             id,
             record,
             behalf: Behalf::default(),
-            jobs: RefCell::default(),
+            job: Cell::default(),
             awaited: RefCell::default(),
             server: RefCell::default(),
             manner: Cell::new(Manner::Judged),
@@ -308,34 +308,31 @@ impl Local {
     /// From now on the innermost job is this.
     #[inline]
     pub(crate) fn goes_on_to(&self, op: Op) {
-        if let Some(job) = self.jobs.borrow_mut().last_mut() {
-            *job = op;
-        }
+        self.job.set(Some(op));
     }
 
     /// The innermost job.
     pub(super) fn is_in(&self) -> Option<Op> {
-        self.jobs.borrow().last().copied()
+        self.job.get()
     }
 
     /// Whether the task is in any job.
     #[inline]
     pub(crate) fn is_in_job(&self) -> bool {
-        !self.jobs.borrow().is_empty()
+        self.job.get().is_some()
     }
 
     /// Runs `body` inside the job `op`, on whose behalf the task acts anyway.
     #[inline(always)]
     pub(crate) fn inside<R>(&self, op: Op, body: impl FnOnce() -> R) -> R {
         /// Puts things back, on unwinding too.
-        struct Restore<'a>(&'a Local);
+        struct Restore<'a>(&'a Local, Option<Op>);
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
-                self.0.jobs.borrow_mut().pop();
+                self.0.job.set(self.1);
             }
         }
-        self.jobs.borrow_mut().push(op);
-        let _restore = Restore(self);
+        let _restore = Restore(self, self.job.replace(Some(op)));
         body()
     }
 }
@@ -541,6 +538,21 @@ pub(crate) fn current() -> Rc<Local> {
     });
     // In the last moments of a thread there is nowhere to keep it: it is a task for this one wait.
     known.unwrap_or_else(|_| Rc::new(Local::new(registry::enlist(this_thread()))))
+}
+
+/// The number of the calling task, and on whose behalf it acts, as that is handed on.
+#[inline(always)]
+pub(crate) fn current_sender() -> (TaskId, Option<Arc<Lineage>>) {
+    let sender = |me: &Rc<Local>| (me.id, me.behalf.shared());
+    let known = CURRENT.try_with(|current| current.borrow().as_ref().map(sender));
+    known.ok().flatten().unwrap_or_else(first_sender)
+}
+
+#[cold]
+#[inline(never)]
+fn first_sender() -> (TaskId, Option<Arc<Lineage>>) {
+    let me = current();
+    (me.id, me.behalf.shared())
 }
 
 /// The operation that the calling code is part of: that of the innermost job on its task's stack. None outside of
