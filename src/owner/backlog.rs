@@ -17,18 +17,21 @@ const SPARE: usize = 16;
 /// First in, first out, and any job can be taken out of turn.
 ///
 /// The last block stands here and not among the others: where there are few jobs, it is the first one too, and no
-/// memory is touched but this and the places of those jobs.
+/// memory is touched but this and the places of those jobs. So does the first of more than one, which many jobs in a
+/// row are taken from.
 #[repr(C)]
 pub(super) struct Backlog<T> {
     last: Block<T>,
-    /// Those before it. Each holds something.
-    before: VecDeque<Block<T>>,
+    /// Comes before all others, if it holds something.
+    first: Block<T>,
+    /// Those between the two. Each holds something.
+    between: VecDeque<Block<T>>,
     spare: Vec<Block<T>>,
 }
 
 impl<T> Default for Backlog<T> {
     fn default() -> Self {
-        Self { last: Block::new(FIRST), before: VecDeque::new(), spare: Vec::new() }
+        Self { last: Block::new(FIRST), first: Block::none(), between: VecDeque::new(), spare: Vec::new() }
     }
 }
 
@@ -44,45 +47,54 @@ impl<T> Backlog<T> {
     #[cold]
     fn add_block(&mut self) {
         let next = self.spare.pop().unwrap_or_else(|| Block::new(BLOCK));
-        self.before.push_back(std::mem::replace(&mut self.last, next));
+        self.between.push_back(std::mem::replace(&mut self.last, next));
     }
 
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Job<T>> {
-        let popped = self.first().pop();
-        self.is_popped();
-        popped
+        self.first().pop()
     }
 
     /// The first job, if it is a post on nobody's behalf: see [`Block::pop_plain`].
     #[inline(always)]
     pub(super) fn pop_plain(&mut self, into: &mut Work<T>) -> Option<Plain> {
-        let popped = self.first().pop_plain(into);
-        self.is_popped();
-        popped
+        self.first().pop_plain(into)
     }
 
+    /// The block that holds the first job, if any does.
     #[inline(always)]
     fn first(&mut self) -> &mut Block<T> {
-        if self.before.is_empty() { &mut self.last } else { &mut self.before[0] }
+        if self.first.is_empty() {
+            if self.between.is_empty() {
+                return &mut self.last;
+            }
+            self.go_on();
+        }
+        &mut self.first
     }
 
-    /// The first block may be empty now.
-    #[inline(always)]
-    fn is_popped(&mut self) {
-        if self.before.front().is_some_and(Block::is_empty) {
-            self.drop_block(0);
+    /// There is nothing left in the first block.
+    #[cold]
+    fn go_on(&mut self) {
+        if let Some(next) = self.between.pop_front() {
+            let empty = std::mem::replace(&mut self.first, next);
+            self.put_by(empty);
         }
     }
 
     /// Takes the job at this place, counting from the first.
     pub(super) fn remove(&mut self, mut at: usize) -> Option<Job<T>> {
-        for block in 0..self.before.len() {
-            let length = self.before[block].len();
+        if at < self.first.len() {
+            return self.first.remove(at);
+        }
+        at -= self.first.len();
+        for block in 0..self.between.len() {
+            let length = self.between[block].len();
             if at < length {
-                let job = self.before[block].remove(at);
-                if self.before[block].is_empty() {
-                    self.drop_block(block);
+                let job = self.between[block].remove(at);
+                if self.between[block].is_empty() {
+                    let empty = self.between.remove(block);
+                    empty.into_iter().for_each(|empty| self.put_by(empty));
                 }
                 return job;
             }
@@ -91,27 +103,28 @@ impl<T> Backlog<T> {
         self.last.remove(at)
     }
 
-    #[cold]
-    fn drop_block(&mut self, at: usize) {
-        if let Some(empty) = self.before.remove(at)
-            && self.spare.len() < SPARE
-            && empty.capacity() == usize::from(BLOCK)
-        {
+    /// Keeps an empty block for later, if it is worth it.
+    fn put_by(&mut self, empty: Block<T>) {
+        if self.spare.len() < SPARE && empty.capacity() == usize::from(BLOCK) {
             self.spare.push(empty);
         }
     }
 
+    fn blocks(&self) -> impl Iterator<Item = &Block<T>> {
+        [&self.first].into_iter().chain(&self.between).chain([&self.last])
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = Seen<'_, T>> {
-        self.before.iter().chain([&self.last]).flat_map(Block::iter)
+        self.blocks().flat_map(Block::iter)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.before.iter().chain([&self.last]).map(Block::len).sum()
+        self.blocks().map(Block::len).sum()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
-        self.last.is_empty() && self.before.is_empty()
+        self.first.is_empty() && self.last.is_empty() && self.between.is_empty()
     }
 }
 
@@ -219,7 +232,7 @@ mod tests {
         for item in 1..10_000 {
             push(&mut backlog, item);
             assert_eq!(backlog.remove(1).map(run), Some(item));
-            assert!(backlog.before.len() <= 1);
+            assert!(backlog.between.len() <= 1);
         }
         assert_eq!(backlog.pop().map(run), Some(0));
     }
@@ -231,7 +244,7 @@ mod tests {
         let about = about(0);
         (0..100_000_usize).for_each(|n| backlog.push(&about, Post(move |state: &State| state.set(n))));
         let words = |block: &Block<State>| block.capacity();
-        let all = backlog.before.iter().chain([&backlog.last]).map(words).sum::<usize>();
+        let all = backlog.blocks().map(words).sum::<usize>();
         assert!(all < 100_000 * 21 / 10, "{all} words");
     }
 }

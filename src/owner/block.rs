@@ -103,15 +103,16 @@ impl<T> Block<T> {
     /// One of so many words, which are enough for a job.
     pub(super) fn new(words: u16) -> Self {
         assert!(usize::from(words) >= LONGEST);
-        Self {
-            words: Box::new_uninit_slice(words.into()),
-            start: 0,
-            end: 0,
-            jobs: 0,
-            first: None,
-            last: None,
-            of: PhantomData,
-        }
+        Self::of(Box::new_uninit_slice(words.into()))
+    }
+
+    /// One of no words: it is full, and empty.
+    pub(super) fn none() -> Self {
+        Self::of(Box::default())
+    }
+
+    fn of(words: Box<[Word]>) -> Self {
+        Self { words, start: 0, end: 0, jobs: 0, first: None, last: None, of: PhantomData }
     }
 
     pub(super) fn capacity(&self) -> usize {

@@ -95,10 +95,11 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
     *me.server.borrow_mut() = Some(runner.clone());
     let can_look = platform::owners_look() && !wait::is_explored();
     let mut looks = can_look;
+    let mut work = Work::none();
     // The scope of the jobs that are in the middle of no other, one after the other.
     me.inside(Op::unasked(""), || {
         loop {
-            match shared.mailbox.next(&runner.batch, looks) {
+            match shared.mailbox.next(&runner.batch, looks, &mut work) {
                 Next::Run(mut job) => {
                     runner.run(&mut job, Inside::NoOther);
                     looks = can_look;
@@ -107,8 +108,8 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
                     runner.run_handed(sent);
                     looks = can_look;
                 }
-                Next::RunFirst => {
-                    runner.run_first();
+                Next::RunPlain(plain) => {
+                    runner.run_plain(plain, &mut work);
                     looks = can_look;
                 }
                 Next::Refuse(jobs) => shared.refuse(jobs),
@@ -155,17 +156,6 @@ pub(super) struct Runner<T: 'static> {
 }
 
 impl<T> Runner<T> {
-    /// Runs the first job of the batch.
-    #[inline(always)]
-    fn run_first(&self) {
-        let mailbox = &self.shared.mailbox;
-        let mut work = Work::none();
-        match mailbox.first_plain(&self.batch, &mut work) {
-            Some(plain) => self.run_plain(plain, &mut work),
-            None => mailbox.first(&self.batch).iter_mut().for_each(|job| self.run(job, Inside::NoOther)),
-        }
-    }
-
     /// Runs a post on nobody's behalf in the middle of no other job: nothing is to be put back.
     #[inline(always)]
     fn run_plain(&self, Plain { op, queued_at }: Plain, work: &mut Work<T>) {

@@ -36,10 +36,10 @@ impl<T> Default for Batch<T> {
 pub(in crate::owner) enum Next<T> {
     /// Run this, which has been begun.
     Run(Job<T>),
+    /// Run the post that was moved to where it is to be run.
+    RunPlain(Plain),
     /// Run this, which was handed over and has been begun.
     RunHanded(Sent<T>),
-    /// Run the first job of the batch.
-    RunFirst,
     /// These will not run: tell whoever has to be told.
     Refuse(Backlog<T>),
     /// Nothing yet: look again for a while.
@@ -58,27 +58,37 @@ struct Took<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// The owner's next job. Without one it parks, or `looks` again for a while before it asks anew.
-    pub(in crate::owner) fn next(&self, batch: &Batch<T>, looks: bool) -> Next<T> {
+    /// The owner's next job. Without one it parks, or `looks` again for a while before it asks anew. A post on nobody's
+    /// behalf is moved to `plain`.
+    #[inline(always)]
+    pub(in crate::owner) fn next(&self, batch: &Batch<T>, looks: bool, plain: &mut Work<T>) -> Next<T> {
         self.object.step(Op::unasked("next job"), Kind::Take);
         let (mut batch, taken) = (batch.jobs.borrow_mut(), &batch.taken);
         loop {
+            let nothing_runs = self.hints.nothing_runs.load(Ordering::Relaxed);
+            // While there is anything in the batch nothing is handed over.
+            if !batch.is_empty() {
+                if nothing_runs {
+                    self.in_batch.store(0, Ordering::Relaxed);
+                    return Next::Refuse(std::mem::take(&mut batch));
+                }
+                self.in_batch.store(self.in_batch.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+                if let Some(about) = batch.pop_plain(plain) {
+                    return Next::RunPlain(about);
+                }
+                match batch.pop() {
+                    Some(job) if job.begin() == Mine::Yes => return Next::Run(job),
+                    _ => continue,
+                }
+            }
             if platform::owners_look() && self.hatch.done(looks) {
                 return Next::Look;
             }
-            let nothing_runs = self.hints.nothing_runs.load(Ordering::Relaxed);
             match self.handed() {
                 Some(Sent { about, promise }) if nothing_runs => batch.push(&about, promise),
                 Some(sent) if sent.promise.begin() == Mine::Yes => return Next::RunHanded(sent),
                 Some(_) => continue,
                 None => {}
-            }
-            if nothing_runs && !batch.is_empty() {
-                self.in_batch.store(0, Ordering::Relaxed);
-                return Next::Refuse(std::mem::take(&mut batch));
-            }
-            if !batch.is_empty() {
-                return Next::RunFirst;
             }
             self.gather(taken.get());
             let mut inner = self.inner.lock();
@@ -112,28 +122,6 @@ impl<T> Mailbox<T> {
             }
             return Next::Park;
         }
-    }
-
-    /// The first job of the batch, if it is a post on nobody's behalf: see [`Block::pop_plain`].
-    ///
-    /// [`Block::pop_plain`]: crate::owner::block::Block::pop_plain
-    #[inline(always)]
-    pub(in crate::owner) fn first_plain(&self, batch: &Batch<T>, into: &mut Work<T>) -> Option<Plain> {
-        let plain = batch.jobs.borrow_mut().pop_plain(into)?;
-        self.one_less_in_batch();
-        Some(plain)
-    }
-
-    /// The first job of the batch, which has been begun; none if whoever waited has taken it back.
-    pub(in crate::owner) fn first(&self, batch: &Batch<T>) -> Option<Job<T>> {
-        let first = batch.jobs.borrow_mut().pop()?;
-        self.one_less_in_batch();
-        (first.begin() == Mine::Yes).then_some(first)
-    }
-
-    #[inline(always)]
-    fn one_less_in_batch(&self) {
-        self.in_batch.store(self.in_batch.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
     }
 
     /// Whether the owner was woken by what happened to the mailbox since it parked: then that has happened for it.
