@@ -11,8 +11,8 @@ use super::work::{Load, Work};
 const BLOCK: u16 = 512;
 /// How many the first one has: most owners never have more than a few jobs at a time.
 const FIRST: u16 = 40;
-/// How many empty blocks are kept.
-const SPARE: usize = 16;
+/// How many empty blocks are kept: 256 KB. Those of a burst that have to come from the heap come under the lock.
+const SPARE: usize = 64;
 
 /// First in, first out, and any job can be taken out of turn.
 ///

@@ -12,6 +12,7 @@ use std::num::NonZeroU16;
 use super::about::About;
 use super::job::{Job, Plain, Seen};
 use super::work::{self, Kind, Load, MOST, Word, Work};
+use crate::platform;
 
 /// How long what jobs are about is, in words.
 const ABOUT: usize = {
@@ -20,6 +21,9 @@ const ABOUT: usize = {
 };
 /// How long one push can be: what the job is about, and the job, each with a word that says what it is.
 const LONGEST: usize = 1 + ABOUT + 1 + MOST;
+
+/// How far ahead of a push memory is fetched, in words.
+const AHEAD: usize = 32;
 
 /// Some words, and the jobs that stand in them.
 ///
@@ -148,6 +152,8 @@ impl<T> Block<T> {
             let word = self.words.as_mut_ptr().add(self.end.into());
             let record = Record::Job(work::write(word.add(1), load));
             record.write(word);
+            // Where jobs stream, the lock waits until they are written, and they are not before their memory is here.
+            platform::fetch_line(word.wrapping_add(AHEAD).cast());
             self.end += record.length();
         }
         self.jobs += 1;

@@ -88,14 +88,22 @@ pub(crate) const CAN_SPIN: bool = true;
 /// Has the processor fetch this to write to it, while the caller does something else.
 #[inline]
 pub(crate) fn fetch<V: ?Sized>(value: &V) {
-    #[cfg(target_arch = "x86_64")]
     for line in (0..size_of_val(value)).step_by(64).take(4) {
+        fetch_line(std::ptr::from_ref(value).cast::<u8>().wrapping_add(line));
+    }
+}
+
+/// As [`fetch`], for the cache line at this address, whatever is there.
+#[inline(always)]
+pub(crate) fn fetch_line(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    {
         use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
         // SAFETY: it is a hint, and reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(std::ptr::from_ref(value).cast::<i8>().wrapping_add(line)) };
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = value;
+    let _ = line;
 }
 
 /// Whether an owner looks for a while before it parks.
