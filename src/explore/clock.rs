@@ -44,7 +44,8 @@ impl Clock {
     /// Whether the `n`th event of `task` has happened.
     #[inline]
     pub(super) fn knows(&self, task: u8, n: i16) -> bool {
-        self.0[task as usize] >= n
+        // (No bound to check.)
+        self.0[task as usize % TASKS] >= n
     }
 }
 
@@ -54,14 +55,27 @@ pub(super) const NOTHING: u32 = 0;
 /// All clocks of an execution, which stay as they are: what has happened for a task is a place here, and so is what had
 /// happened when something was handed over. Most of what tasks learn is known as a whole to one of the two, and then
 /// nothing is copied.
-#[derive(Debug, Default)]
+///
+/// First come those of the steps that are known beforehand, which stay from one execution to the next.
+#[derive(Debug)]
 pub(super) struct Clocks(Vec<Clock>);
 
+impl Default for Clocks {
+    fn default() -> Self {
+        Self(vec![Clock::ZERO])
+    }
+}
+
 impl Clocks {
-    /// Nothing has happened.
-    pub(super) fn begin_anew(&mut self) {
-        self.0.clear();
-        self.0.push(Clock::ZERO);
+    /// Nothing has happened. So many steps are known.
+    pub(super) fn begin_anew(&mut self, known: usize) {
+        self.0.truncate(1 + known);
+    }
+
+    /// The place of what has happened when this known step has.
+    #[inline]
+    pub(super) const fn of_known(step: u32) -> u32 {
+        1 + step
     }
 
     #[inline]

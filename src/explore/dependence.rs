@@ -126,7 +126,7 @@ const fn conflict(a: Kind, b: Kind) -> bool {
 }
 
 /// Every kind of step.
-const KINDS: [Kind; 25] = {
+pub(super) const KINDS: [Kind; 25] = {
     use Kind::*;
     [
         Post, TryPost, Keep, Owe, Close, CloseNow, IsClosed, Len, Idle, Take, Cancel, Push, Pop, TryPop,

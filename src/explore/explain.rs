@@ -96,7 +96,7 @@ fn play(
     story: bool,
 ) -> (Option<Failure>, Follow) {
     let mut follow = Follow::new(steps, story, exploration.settings.max_steps);
-    let outcome = exploration.play(execution, &mut follow);
+    let outcome = execution.run(&mut follow);
     let tasks = || follow.taken.iter().filter_map(|ordinal| execution.by_ordinal(*ordinal)).collect();
     let failure = exploration.failure(&outcome, follow.too_long, tasks);
     (failure, follow)

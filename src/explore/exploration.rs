@@ -96,12 +96,6 @@ impl Exploration {
         }
     }
 
-    /// Plays one execution.
-    pub(super) fn play(&self, execution: &Execution, guide: &mut impl Guide) -> Outcome {
-        let body = self.body.clone();
-        execution.run(guide, move || body())
-    }
-
     pub(super) fn explore(self: &Arc<Self>) -> Report {
         let limits = &self.settings;
         let (tally, strategy) = match limits.strategy {
@@ -224,7 +218,7 @@ impl Exploration {
                     drawn().begin_anew();
                 }
                 sampler.begin(*pick);
-                let outcome = this.play(&execution, &mut sampler);
+                let outcome = execution.run(&mut sampler);
                 tally.executions += 1;
                 drawn().add(sampler.fingerprint.of_class());
                 tally.forgotten += outcome.forgotten;
@@ -295,7 +289,7 @@ impl Exploration {
         while let Some(mut item) = crown.claim(&mut search) {
             loop {
                 search.restart();
-                let outcome = self.play(execution, &mut search);
+                let outcome = execution.run(&mut search);
                 search.ends(execution, outcome.given_up);
                 self.count(&mut tally, execution, &search, &outcome);
                 if self.is_over(&tally) || self.names.changed() {
@@ -351,7 +345,7 @@ impl Exploration {
     fn played(&self, search: &Search, execution: &Execution) -> Played {
         let tasks: Vec<_> = search.nodes[..search.len()].iter().map(|node| node.event.step.task).collect();
         if execution.is_hasty() {
-            self.play(execution, &mut Again(&tasks));
+            execution.run(&mut Again(&tasks));
         }
         Played {
             steps: tasks.iter().map(|task| execution.ordinal(*task)).collect(),

@@ -43,6 +43,14 @@ pub(super) struct Known {
     pub(super) with: u32,
 }
 
+impl Known {
+    /// Whether several tasks touch it: two objects that are one have two who do.
+    #[inline]
+    pub(super) const fn is_shared(self) -> bool {
+        self.shared || self.with != 0
+    }
+}
+
 /// Everything that the workers of one exploration call by the same name.
 #[derive(Debug, Default)]
 pub(super) struct Names {

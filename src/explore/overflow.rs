@@ -6,25 +6,6 @@
 
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
-
-/// Where the stack of the task that runs on this thread ends, and which task it is.
-#[derive(Clone, Copy)]
-struct Running {
-    lowest: usize,
-    task: u8,
-}
-
-thread_local! {
-    static RUNNING: Cell<Running> = const { Cell::new(Running { lowest: 0, task: 0 }) };
-}
-
-/// A task runs from now on, on a stack whose lowest address is this.
-#[inline]
-pub(super) fn runs(lowest: usize, task: u8) {
-    RUNNING.set(Running { lowest, task });
-}
-
 #[cfg(target_os = "linux")]
 pub(super) use linux::install;
 
@@ -37,7 +18,7 @@ mod linux {
     use std::mem::MaybeUninit;
     use std::sync::OnceLock;
 
-    use super::RUNNING;
+    use crate::explore::execution::{Execution, running};
 
     /// A fault this far around the end of the stack is an overflow: a frame may reach past the guard page.
     const NEAR: usize = 64 * 1024;
@@ -64,12 +45,12 @@ mod linux {
     }
 
     extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-        let running = RUNNING.get();
+        let (lowest, task) = running(Execution::stack_in_use).flatten().unwrap_or_default();
         // SAFETY: the kernel passes a valid siginfo, whose address is that of the fault.
         let address = unsafe { (*info).si_addr() } as usize;
-        if running.lowest != 0 && address.abs_diff(running.lowest) < NEAR {
+        if lowest != 0 && address.abs_diff(lowest) < NEAR {
             say(b"\nimpasse: task ");
-            say(&[b'0' + running.task / 10, b'0' + running.task % 10]);
+            say(&[b'0' + task / 10, b'0' + task % 10]);
             say(b" of an exploration (00 is the explored closure, the others in the order in which they were \
                   first started) overflowed its stack. Enlarge it: Explorer::builder().stack_size(bytes)\n");
             // SAFETY: ends the process.

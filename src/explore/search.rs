@@ -44,6 +44,14 @@ pub(super) struct Event {
     previous: u32,
 }
 
+impl Event {
+    /// Whether it has happened before the later one could.
+    #[inline]
+    fn is_before(&self, later: &Self) -> bool {
+        later.clock.knows(self.step.task, self.nth)
+    }
+}
+
 /// The state before a step of the path, and the step.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -251,12 +259,6 @@ impl Search {
         }
     }
 
-    /// Whether event `i` has happened before event `j` could.
-    fn before(&self, i: usize, j: usize) -> bool {
-        let earlier = &self.nodes[i].event;
-        self.nodes[j].event.clock.knows(earlier.step.task, earlier.nth)
-    }
-
     /// Every race of the last execution: the places of its two events.
     pub(super) fn races(&self) -> impl Iterator<Item = (usize, usize)> {
         let from = if mutants::is(Mutant::NewRacesOnly) { self.fresh } else { 0 };
@@ -268,7 +270,10 @@ impl Search {
     pub(super) fn reverse(&mut self, i: usize, j: usize) {
         let mut sequence = std::mem::take(&mut self.sequence);
         sequence.clear();
-        sequence.extend((i + 1..self.depth).filter(|k| *k != j && !self.before(i, *k)));
+        let (earlier, after) = (&self.nodes[i].event, &self.nodes[i + 1..self.depth]);
+        let had_to = |node: &Node| earlier.is_before(&node.event);
+        let others = after.iter().enumerate().filter(|(at, node)| i + 1 + at != j && !had_to(node));
+        sequence.extend(others.map(|(at, _)| i + 1 + at));
         sequence.push(j);
         self.sequence = sequence;
     }
@@ -276,9 +281,9 @@ impl Search {
     /// Whether a step can come first in the sequence, possibly because it does not matter to it: then at which
     /// place of the sequence it is, if it is in it.
     pub(super) fn weak_initial(&self, sequence: &[usize], step: Move) -> Option<Option<usize>> {
-        let of_task = sequence.iter().position(|k| self.nodes[*k].event.step.task == step.task);
-        if let Some(place) = of_task {
-            let first = sequence[..place].iter().all(|k| !self.before(*k, sequence[place]));
+        let events = || sequence.iter().map(|k| &self.nodes[*k].event);
+        if let Some((place, of_task)) = events().enumerate().find(|(_, event)| event.step.task == step.task) {
+            let first = events().take(place).all(|earlier| !earlier.is_before(of_task));
             return first.then_some(Some(place));
         }
         if mutants::is(Mutant::StricterWeakInitial) {
@@ -351,7 +356,7 @@ impl Guide for Search {
         let from = execution.known().min(self.fresh);
         let step = |node: &Node| {
             let Event { step: Move { task, touch }, clock, .. } = node.event;
-            KnownStep { task, touch, clock }
+            (KnownStep { task, touch }, clock)
         };
         execution.knows(from, self.nodes[from..self.fresh].iter().map(step));
     }

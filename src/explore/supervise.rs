@@ -71,7 +71,8 @@ pub(super) fn threads<R: Send + 'static>(
         let (work, this, sender, its) = (work.clone(), exploration.clone(), sender.clone(), pulse.clone());
         let body = move || {
             let _ = its.thread.set(thread_id());
-            let mut execution = Execution::new(this.names.clone(), this.settings.stack_size, its);
+            let (body, names) = (this.body.clone(), this.names.clone());
+            let mut execution = Execution::new(body, names, this.settings.stack_size, its);
             execution.any_time = this.settings.timeouts == Timeouts::Anytime;
             execution.spurious = this.settings.spurious;
             let execution = match this.settings.keep_going {

@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::ticket::Mine;
 use super::waits::{Idle, ReplyTo, RoomIn};
 use super::work::{Post, fits};
-use crate::platform::{self, Bug, seeded};
+use crate::platform::{Bug, seeded};
 use crate::sync::{Abandoned, End, Held, Reader, Slot};
 use crate::wait::{
     self, Access, Activation, Arrival, Cancel, Inside, IntoOp, Kind, Lineage, Local, Manner, Op, Request,
@@ -96,7 +96,7 @@ impl<T: 'static> Handle<T> {
         let timed = timeout.is_some();
         let request = Request { awaits: Some(activation), arrival, timed, ..Request::new(&waited, op) };
         wait::door_of(&me, request, |inside| {
-            platform::processor().into_iter().for_each(|here| self.0.mailbox.called_from(here));
+            wait::processor().into_iter().for_each(|here| self.0.mailbox.called_from(here));
             let sent = Sent::new(op, me.id, reply.0.clone());
             self.0.mailbox.push(sent).map_err(|_| self.0.closed())?;
             let answer = match timeout {
@@ -122,7 +122,7 @@ impl<T: 'static> Handle<T> {
     /// A call on behalf of whatever the caller acts for.
     fn errand<R, F>(&self, me: &Local, activation: Activation, job: F) -> Arc<Call<R, F>> {
         let errand = Errand::new(me.behalf.with(activation, None), job);
-        Arc::new(Slot::new(Some(self.0.task), errand))
+        Slot::shared(Some(self.0.task), errand)
     }
 
     /// Queues `job` at once, even from a job of this owner, and returns a future of what it returns. Dropped before

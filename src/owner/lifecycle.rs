@@ -15,7 +15,7 @@ use super::resilience::{AfterPanic, GoOn, Resilience};
 use super::shared::{OnUnrun, Shared};
 use super::stall::{self, Stall, Watch, WatchFor};
 use super::waits::End;
-use crate::platform::Unseen;
+use crate::platform::{self, Unseen};
 use crate::sync::{Abandoned, Reader, slot};
 use crate::wait::{self, IntoOp, Local, Op, Providers, Request, Resource, Task, Thread};
 
@@ -191,7 +191,7 @@ impl<P> Builder<P> {
 
     fn prepare<T>(self) -> (Task, Duty<T>, P) {
         let task = Task::new("owner", 0, self.name.clone());
-        let shared = Arc::new(Shared {
+        let shared = platform::arc(|| Shared {
             name: self.name,
             task: task.id(),
             policy: self.policy,

@@ -15,7 +15,9 @@ mod model;
 #[cfg(loom)]
 pub(crate) use model::*;
 
+mod in_place;
 mod seeded;
+pub(crate) use in_place::{arc, rc};
 pub(crate) use seeded::Bug;
 
 /// A panic that was caught.

@@ -44,6 +44,12 @@ impl<V> Line<V> {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// All of them, if there are any; whoever comes from now on is not among them.
+    #[inline]
+    pub(crate) fn take_all(&mut self) -> Option<Self> {
+        (!self.is_empty()).then(|| std::mem::take(self))
+    }
 }
 
 impl<V> Iterator for Line<V> {

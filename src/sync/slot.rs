@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::platform::atomic::{AtomicU64, Ordering};
-use crate::platform::{Bug, UnsafeCell, seeded};
+use crate::platform::{self, Bug, UnsafeCell, seeded};
 use crate::wait::{Awaited, Kind, Object, Op, Stamp, TaskId};
 
 /// The states of a slot. Every other value is the task that is parked for it.
@@ -64,7 +64,7 @@ pub(crate) struct Reader<V, X = ()>(pub(crate) Arc<Slot<V, X>>);
 
 /// A slot that `provider` settles, or anybody.
 pub(crate) fn slot<V>(provider: Option<TaskId>) -> (Setter<V>, Reader<V>) {
-    let slot = Arc::new(Slot::new(provider, ()));
+    let slot = Slot::shared(provider, ());
     (Setter(Some(slot.clone())), Reader(slot))
 }
 
@@ -103,7 +103,8 @@ impl<V> Drop for Setter<V> {
 }
 
 impl<V, X> Slot<V, X> {
-    pub(crate) fn new(provider: Option<TaskId>, extra: X) -> Self {
+    #[inline(always)]
+    fn new(provider: Option<TaskId>, extra: X) -> Self {
         Self {
             state: AtomicU64::new(state::EMPTY),
             provider: std::sync::atomic::AtomicU64::new(provider.map_or(0, TaskId::word)),
@@ -114,7 +115,15 @@ impl<V, X> Slot<V, X> {
         }
     }
 
-    /// Settles the slot. Whoever calls this is its one setter, and calls it once.
+    /// One for both halves.
+    #[inline(always)]
+    pub(crate) fn shared(provider: Option<TaskId>, extra: X) -> Arc<Self> {
+        platform::arc(|| Self::new(provider, extra))
+    }
+
+    /// Settles the slot. Whoever calls this is its one setter, and calls it once. (A value that is handed down and then
+    /// moved is read in larger pieces than it has just been written in; so nothing is handed down.)
+    #[inline(always)]
     pub(crate) fn settle(&self, value: Settled<V>) {
         self.object.step(Op::unasked("settle"), Kind::Settle);
         if seeded(Bug::WakeBeforePublish) {
@@ -126,6 +135,11 @@ impl<V, X> Slot<V, X> {
         }
         // SAFETY: there is one setter, it settles once, and the reader keeps off until it reads DONE.
         self.value.with_mut(|place| unsafe { *place = Some((value, Stamp::here())) });
+        self.say_done();
+    }
+
+    /// The value is there.
+    fn say_done(&self) {
         match self.state.swap(state::DONE, Ordering::AcqRel) {
             state::EMPTY | state::DONE => {}
             state::CHAINED => {

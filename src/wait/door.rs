@@ -166,14 +166,12 @@ pub(crate) fn door_of<R, E: From<WaitError>>(
     request: Request<'_>,
     then: impl FnOnce(&Inside<'_>) -> Result<R, E>,
 ) -> Result<R, E> {
-    match request.arrival {
+    let arrived = match request.arrival {
         Arrival::Alone => scheduler::arrive(me, request.op, None, request.resource),
         Arrival::As(access) => scheduler::arrive(me, request.op, Some(access), request.resource),
-        Arrival::Made => {}
-    }
-    if scheduler::is_ending() {
-        return Err(WaitError::from(Cancelled::ended()).into());
-    }
+        Arrival::Made => scheduler::still_goes_on(),
+    };
+    arrived.map_err(WaitError::from)?;
     let manner = request.manner.unwrap_or(me.manner.get());
     let serves = manner == Manner::Serving;
     let server = if serves { me.server.borrow().clone() } else { None };

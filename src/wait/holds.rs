@@ -134,7 +134,9 @@ impl Holds {
     /// The task has ended; what it has not given back nobody gives back.
     pub(super) fn clear(&self) {
         self.few.0.iter().for_each(|place| place.what.store(0, Ordering::Relaxed));
-        self.more.lock().clear();
+        if self.has_more.load(Ordering::Relaxed) {
+            self.more.lock().clear();
+        }
     }
 }
 

@@ -63,7 +63,7 @@ impl Lineage {
     /// That of the calling task.
     #[must_use]
     pub fn current() -> Self {
-        task::current().behalf.lineage.borrow().clone()
+        task::current().behalf.0.borrow().lineage.clone()
     }
 
     /// Does `body` on this behalf. A call from inside of it onto an owner is queued, even if a job of that owner
@@ -110,23 +110,27 @@ impl<F: Future> Future for Following<F> {
     }
 }
 
-/// On whose behalf a task acts now. What is handed on is made once, however often it is.
+/// On whose behalf a task acts now.
 #[derive(Default)]
-pub(crate) struct Behalf {
-    lineage: RefCell<Lineage>,
-    shared: RefCell<Option<Arc<Lineage>>>,
+pub(crate) struct Behalf(RefCell<Acting>);
+
+/// On whose behalf something is done, and in which form that is handed on: it is made once, however often it is.
+#[derive(Default)]
+struct Acting {
+    lineage: Lineage,
+    shared: Option<Arc<Lineage>>,
 }
 
 impl Behalf {
     /// The lineage as jobs and threads get it; none if nothing led here.
     #[inline(always)]
     pub(crate) fn shared(&self) -> Option<Arc<Lineage>> {
-        if self.lineage.borrow().innermost.is_none() { None } else { Some(self.share()) }
+        if self.0.borrow().lineage.innermost.is_none() { None } else { Some(self.share()) }
     }
 
     fn share(&self) -> Arc<Lineage> {
-        let shared = || Arc::new(self.lineage.borrow().clone());
-        self.shared.borrow_mut().get_or_insert_with(shared).clone()
+        let Acting { lineage, shared } = &mut *self.0.borrow_mut();
+        shared.get_or_insert_with(|| Arc::new(lineage.clone())).clone()
     }
 
     /// The chain with one more activation: a call's, or that of a run, which can be cancelled.
@@ -137,13 +141,12 @@ impl Behalf {
 
     /// Of the innermost run that the task acts on behalf of.
     pub(crate) fn cancel(&self) -> Option<Arc<Cancel>> {
-        self.lineage.borrow().cancel.clone()
+        self.0.borrow().lineage.cancel.clone()
     }
 
     /// From now on the task acts on this behalf.
     pub(crate) fn set(&self, lineage: Lineage) {
-        self.lineage.replace(lineage);
-        self.shared.replace(None);
+        drop(self.0.replace(Acting { lineage, shared: None }));
     }
 
     /// Does `body` on behalf of `lineage`, which may be there in the form in which it is handed on.
@@ -154,14 +157,13 @@ impl Behalf {
         body: impl FnOnce() -> R,
     ) -> R {
         /// Puts things back, on unwinding too.
-        struct Restore<'a>(&'a Behalf, Lineage, Option<Arc<Lineage>>);
+        struct Restore<'a>(&'a Behalf, Acting);
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
-                self.0.lineage.swap(&RefCell::new(std::mem::take(&mut self.1)));
-                self.0.shared.swap(&RefCell::new(self.2.take()));
+                std::mem::swap(&mut *self.0.0.borrow_mut(), &mut self.1);
             }
         }
-        let _restore = Restore(self, self.lineage.replace(lineage), self.shared.replace(shared));
+        let _restore = Restore(self, self.0.replace(Acting { lineage, shared }));
         body()
     }
 }

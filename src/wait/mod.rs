@@ -61,7 +61,8 @@ pub(crate) use insist::{insist, never, unwound_by};
 pub(crate) use lineage::Activation;
 pub(crate) use resource::{Providers, Resource};
 pub(crate) use scheduler::{
-    Access, Kind, Object, Stamp, StampCell, is_explored, timeouts_any_time, wakes_spuriously, yield_now,
+    Access, Kind, Object, Stamp, StampCell, is_explored, processor, timeouts_any_time, wakes_spuriously,
+    yield_now,
 };
 pub(crate) use task::{
     Called, Keep, Local, Manner, Server, Task, TaskId, Thread, WhereItRuns, current, current_id,
@@ -75,6 +76,6 @@ pub(crate) mod explored {
     pub(crate) use super::registry::{leads_through, name as name_of, waits_of};
     #[cfg(test)]
     pub(crate) use super::scheduler::is_ending;
-    pub(crate) use super::scheduler::{Scheduler, Step, while_active};
+    pub(crate) use super::scheduler::{Scheduler, Step, Turn, Yielder, while_active};
     pub(crate) use super::task::Held;
 }

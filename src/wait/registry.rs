@@ -21,7 +21,6 @@
 
 #![allow(unsafe_code)]
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering as Std;
 
 use super::cancel::Cancel;
@@ -51,7 +50,7 @@ platform::global! {
 pub(super) fn enlist(called: Called) -> TaskId {
     let index = spare::take().unwrap_or_else(|| REGISTRY.tasks.take());
     let record = REGISTRY.tasks.at(index);
-    *record.called.lock().unwrap_or_else(PoisonError::into_inner) = Some(called);
+    *record.called.lock() = Some(called);
     record.permit.renew();
     record.is_coroutine.store(scheduler::is_explored(), Std::Relaxed);
     TaskId::new(index, record.generation.load(Std::Relaxed))
@@ -137,8 +136,7 @@ pub(super) fn records() -> impl Iterator<Item = (TaskId, Record<TaskRecord>)> {
 
 /// What a task is called.
 pub(crate) fn name(id: TaskId) -> String {
-    let called =
-        record(id).and_then(|record| record.called.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    let called = record(id).and_then(|record| record.called.lock().clone());
     called.map_or_else(|| "a task that ended".into(), |called| called.to_string())
 }
 

@@ -17,6 +17,7 @@
 #[cfg(feature = "explore")]
 use std::cell::Cell;
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::cancel::{Cancelled, WaitError};
@@ -24,6 +25,7 @@ use super::deadlock::Deadlock;
 use super::op::Op;
 use super::resource::Resource;
 use super::task::{self, Local, Manner, TaskId};
+use crate::platform;
 
 /// What a step does to an object. Which of them depend on each other is the explorer's matter: see the table in
 /// `src/explore/dependence.rs`.
@@ -99,22 +101,68 @@ pub(crate) struct Step<'a> {
     pub(crate) towards: Option<&'a dyn Resource>,
 }
 
+/// When the calling task goes on: now, or once others have.
+///
+/// Whoever asked waits for it in a frame of its own, and not somewhere below the scheduler: a function that was called
+/// before a switch of stacks returns after it to where the processor does not expect, and that takes as long as some
+/// fifty instructions.
+///
+/// What the task will wait for stays where it is until then: others look at it meanwhile.
+#[must_use = "the task goes on when it is its turn"]
+pub(crate) struct Turn<'a>(
+    #[cfg(feature = "explore")] Option<std::ptr::NonNull<Yielder>>,
+    PhantomData<&'a dyn Resource>,
+);
+
+/// With which a coroutine leaves its thread to the scheduler.
+#[cfg(feature = "explore")]
+pub(crate) type Yielder = corosensei::Yielder<(), ()>;
+
+impl Turn<'_> {
+    /// Now.
+    #[cfg(feature = "explore")]
+    pub(crate) const NOW: Self = Self(None, PhantomData);
+
+    /// When the coroutine of this, which asks, is resumed.
+    ///
+    /// # Safety
+    ///
+    /// It lives for as long as that coroutine.
+    #[cfg(feature = "explore")]
+    pub(crate) const unsafe fn when_resumed(yielder: std::ptr::NonNull<Yielder>) -> Self {
+        Self(Some(yielder), PhantomData)
+    }
+
+    /// Returns when it is the calling task's turn.
+    #[inline(always)]
+    pub(crate) fn wait(self) {
+        #[cfg(feature = "explore")]
+        if let Some(yielder) = self.0 {
+            // SAFETY: of the coroutine that runs this.
+            unsafe { yielder.as_ref() }.suspend(());
+        }
+    }
+}
+
 /// Decides who goes on. Implemented by the explorer.
 pub(crate) trait Scheduler {
     /// A name for a new object: the same in every execution in which the same task makes it.
     fn name(&self) -> u64;
     /// Whether everything is coming to an end: a wait that can fail is refused.
     fn is_ending(&self) -> bool;
-    /// Returns when it is the calling task's turn to take the step.
-    fn step(&self, step: &Step<'_>);
+    /// Whether somebody may tell when the calling task does this, and waits for nothing: else it is no step. Most are
+    /// none, and so that is asked before the words for it are put together.
+    fn is_seen(&self, access: Access) -> bool;
+    /// When it is the calling task's turn to take the step.
+    fn step<'a>(&self, step: &Step<'a>) -> Turn<'a>;
     /// Somebody can see when something happens to this object: from now on, steps on it that would not have been
     /// one are; and if it looks at another object by the same look (0 if not), they are steps on that one.
     fn observe(&self, object: u64, with: u64);
     /// A wait at `object` is ended by what happens to `cancel`, if anything does: then they are one object from now
     /// on. Says whether anything does.
     fn is_ended_by(&self, cancel: u64, object: u64) -> bool;
-    /// Blocks the calling task until it is unparked.
-    fn park(&self);
+    /// When the calling task is unparked.
+    fn park(&self) -> Turn<'static>;
     /// The time since the execution began.
     fn now(&self) -> Duration;
     /// Whether the calling task unwinds.
@@ -126,8 +174,8 @@ pub(crate) trait Scheduler {
     /// Blocks the calling task until it is unparked, or until nothing else can happen and its time comes first;
     /// says whether the latter.
     fn park_timeout(&self, timeout: Duration) -> bool;
-    /// Lets the others go first, if it can be told.
-    fn yield_now(&self);
+    /// When the others have gone first, if it can be told.
+    fn yield_now(&self) -> Turn<'static>;
     /// The number of a task of this execution: the same in every execution in which the same task starts it.
     fn number(&self, task: TaskId) -> Option<u32>;
     /// Wakes a task, or lets its next park pass.
@@ -191,21 +239,50 @@ pub(crate) fn is_explored() -> bool {
     ask(|_| ()).is_some()
 }
 
+/// The processor that runs the calling task, where that is known. Coroutines are on that of whoever explores.
+#[inline]
+pub(crate) fn processor() -> Option<u32> {
+    if is_explored() { None } else { platform::processor() }
+}
+
 /// Whether a wait that can fail must.
 pub(crate) fn is_ending() -> bool {
     ask(|scheduler| scheduler.is_ending()).unwrap_or(false)
 }
 
 /// Takes the step of a wait of `me`, which is the calling task, for `towards`, if it has to wait.
-#[inline]
-pub(super) fn arrive(me: &Local, op: Op, access: Option<Access>, towards: &dyn Resource) {
-    ask(|scheduler| arrive_at(scheduler, me, op, access, towards));
+///
+/// # Errors
+///
+/// The execution comes to its end.
+#[inline(always)]
+pub(super) fn arrive(
+    me: &Local,
+    op: Op,
+    access: Option<Access>,
+    towards: &dyn Resource,
+) -> Result<(), Cancelled> {
+    let is_ending = ask(|scheduler| {
+        let access = ended_by_cancel(scheduler, me, tried(scheduler, me, access));
+        scheduler.step(&Step { op, access, towards: Some(towards) }).wait();
+        scheduler.is_ending()
+    });
+    goes_on(is_ending)
 }
 
-#[cfg_attr(not(feature = "explore"), allow(unused))]
-fn arrive_at(scheduler: &dyn Scheduler, me: &Local, op: Op, access: Option<Access>, towards: &dyn Resource) {
-    let access = ended_by_cancel(scheduler, me, tried(scheduler, me, access));
-    scheduler.step(&Step { op, access, towards: Some(towards) });
+/// Whether the execution goes on, for a wait whose step has been taken.
+///
+/// # Errors
+///
+/// It comes to its end.
+#[inline(always)]
+pub(super) fn still_goes_on() -> Result<(), Cancelled> {
+    goes_on(ask(|scheduler| scheduler.is_ending()))
+}
+
+#[inline(always)]
+fn goes_on(is_ending: Option<bool>) -> Result<(), Cancelled> {
+    if is_ending == Some(true) { Err(Cancelled::ended()) } else { Ok(()) }
 }
 
 /// A task that serves does something else if it has to wait: its arrival is a try, and it looks at its mailbox too.
@@ -247,9 +324,13 @@ pub(crate) fn virtual_now() -> Option<Duration> {
     ask(|scheduler| scheduler.now())
 }
 
-/// Blocks the calling task, if it is a coroutine.
-pub(super) fn park() -> bool {
-    ask(|scheduler| scheduler.park()).is_some()
+/// Blocks the calling task, if it is a coroutine; `None` if it is a thread.
+#[inline(always)]
+pub(super) fn park() -> Option<Result<(), Cancelled>> {
+    ask(|scheduler| {
+        scheduler.park().wait();
+        goes_on(Some(scheduler.is_ending()))
+    })
 }
 
 /// Whether a timed wait of this coroutine may end at any moment; `None` if it is a thread.
@@ -274,7 +355,7 @@ pub(super) fn park_timeout(timeout: Duration) -> Option<bool> {
 
 /// Lets other coroutines go first, if tasks are coroutines.
 pub(crate) fn yield_now() -> bool {
-    ask(|scheduler| scheduler.yield_now()).is_some()
+    ask(|scheduler| scheduler.yield_now().wait()).is_some()
 }
 
 /// The place of a task among those of the same world: an execution of an explorer, or outside of all of them. There
@@ -349,8 +430,14 @@ impl Object {
     }
 
     /// Takes a step that is not the arrival of a wait.
+    #[inline(always)]
     pub(crate) fn step(self, op: Op, kind: Kind) {
-        ask(|scheduler| scheduler.step(&Step { op, access: Some(self.access(kind)), towards: None }));
+        ask(|scheduler| {
+            let access = self.access(kind);
+            if scheduler.is_seen(access) {
+                scheduler.step(&Step { op, access: Some(access), towards: None }).wait();
+            }
+        });
     }
 
     /// Takes the step of a wait for `towards`, if it has to wait.
@@ -359,8 +446,8 @@ impl Object {
     ///
     /// The execution comes to its end.
     pub(crate) fn arrive(self, op: Op, kind: Kind, towards: &dyn Resource) -> Result<(), WaitError> {
-        ask(|scheduler| arrive_at(scheduler, &task::current(), op, Some(self.access(kind)), towards));
-        if is_ending() { Err(Cancelled::ended().into()) } else { Ok(()) }
+        let arrived = ask(|_| arrive(&task::current(), op, Some(self.access(kind)), towards));
+        Ok(arrived.unwrap_or(Ok(()))?)
     }
 
     /// What `me`, the calling task, waits for is part of what ends the wait: see [`Scheduler::is_ended_by`].
@@ -420,7 +507,9 @@ impl Stamp {
     /// What had happened then has from now on happened for the calling task.
     pub(crate) fn witness(self) {
         #[cfg(feature = "explore")]
-        ask(|scheduler| scheduler.witness(self.0));
+        if self != Self::default() {
+            ask(|scheduler| scheduler.witness(self.0));
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use super::patience::Patience;
 use super::permit::Permit;
 use super::registry;
 use super::scheduler::{self, Object};
-use crate::platform::{self, AtThreadExit, Parker, atomic};
+use crate::platform::{self, AtThreadExit, Parker, Unseen, atomic};
 
 /// The number of a task: not used again for another before its record has served 268 million others.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,7 +106,7 @@ impl fmt::Display for Called {
 pub(super) struct TaskRecord {
     /// Changes when the task ends, so that its number finds nobody.
     pub(super) generation: AtomicU32,
-    pub(super) called: std::sync::Mutex<Option<Called>>,
+    pub(super) called: Unseen<Option<Called>>,
     /// The wait that this task is in: a pointer to a [`Wait`](super::door::Wait) on its stack, or null.
     pub(super) waiting: atomic::AtomicPtr<()>,
     pub(super) parker: Parker,
@@ -123,7 +123,7 @@ impl Default for TaskRecord {
     fn default() -> Self {
         Self {
             generation: AtomicU32::new(0),
-            called: std::sync::Mutex::new(None),
+            called: Unseen::new(None),
             waiting: atomic::AtomicPtr::new(std::ptr::null_mut()),
             parker: Parker::default(),
             permit: Permit::default(),
@@ -219,9 +219,9 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    fn new(id: TaskId) -> Self {
+    fn new(id: TaskId) -> Rc<Self> {
         let record = registry::record(id).expect("the number was taken a moment ago");
-        Self {
+        platform::rc(|| Self {
             id,
             record,
             behalf: Behalf::default(),
@@ -233,7 +233,7 @@ impl Local {
             panicked_with: RefCell::default(),
             keeps: Keeps::default(),
             _retire: AtThreadExit(retire, id.word()),
-        }
+        })
     }
 
     /// Keeps this until the task ends, or lets it go.
@@ -255,19 +255,18 @@ impl Local {
     /// # Errors
     ///
     /// Inside an exploration, if the execution comes to its end.
+    #[inline(always)]
     pub(crate) fn park(&self) -> Result<(), Cancelled> {
-        if !scheduler::park() {
+        scheduler::park().unwrap_or_else(|| {
             self.record.parker.park();
             self.seen_here();
-        } else if scheduler::is_ending() {
-            return Err(Cancelled::ended());
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Notes on which processor the task runs.
     pub(crate) fn seen_here(&self) {
-        if let Some(here) = platform::processor()
+        if let Some(here) = scheduler::processor()
             && self.record.processor.load(Ordering::Relaxed) != here
         {
             self.record.processor.store(here, Ordering::Relaxed);
@@ -408,7 +407,7 @@ impl Task {
 
     /// Makes the calling thread this task for as long as `body` runs.
     pub(crate) fn run<R>(mut self, body: impl FnOnce(&Rc<Local>) -> R) -> R {
-        let local = Rc::new(Local::new(self.0.take().expect("a task runs once")));
+        let local = Local::new(self.0.take().expect("a task runs once"));
         let coroutine = scheduler::become_task(local.id);
         let outer = CURRENT.with(|current| current.replace(Some(local.clone())));
         is_now(Some(&local));
@@ -473,12 +472,10 @@ pub(crate) struct Held(Option<Rc<Local>>);
 #[cfg(feature = "explore")]
 impl Held {
     /// Exchanges the thread's current task for the one that is held.
-    pub(crate) fn exchange(&mut self) {
-        CURRENT.with(|current| {
-            let mut current = current.borrow_mut();
-            std::mem::swap(&mut *current, &mut self.0);
-            is_now(current.as_ref());
-        });
+    #[inline]
+    pub(crate) fn exchange(self) -> Self {
+        is_now(self.0.as_ref());
+        Self(CURRENT.with(|current| current.replace(self.0)))
     }
 }
 
@@ -531,13 +528,13 @@ pub(crate) fn current() -> Rc<Local> {
     let known = CURRENT.try_with(|current| match &mut *current.borrow_mut() {
         Some(local) => local.clone(),
         none => {
-            let local = none.insert(Rc::new(Local::new(registry::enlist(this_thread())))).clone();
+            let local = none.insert(Local::new(registry::enlist(this_thread()))).clone();
             is_now(Some(&local));
             local
         }
     });
     // In the last moments of a thread there is nowhere to keep it: it is a task for this one wait.
-    known.unwrap_or_else(|_| Rc::new(Local::new(registry::enlist(this_thread()))))
+    known.unwrap_or_else(|_| Local::new(registry::enlist(this_thread())))
 }
 
 /// The number of the calling task, and on whose behalf it acts, as that is handed on.

@@ -1,15 +1,17 @@
 //! What is known of each task of an execution, and of each object.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::ptr::NonNull;
 use std::time::Duration;
 
+use corosensei::Coroutine;
 use corosensei::stack::DefaultStack;
-use corosensei::{Coroutine, Yielder};
 
 use super::NONE;
 use crate::explore::clock::NOTHING;
 use crate::explore::dependence::Touch;
 use crate::explore::names::Known;
+use crate::wait::explored::Yielder;
 use crate::wait::{Op, Resource, TaskId};
 
 pub(super) type Fiber = Coroutine<(), (), (), DefaultStack>;
@@ -39,6 +41,9 @@ pub(super) struct Pending {
 
 /// A task of this execution, or of an earlier one. What others change while it runs is in cells: nothing here is
 /// ever borrowed for longer than it takes to read or to replace it.
+///
+/// One is found by a shift.
+#[repr(align(512))]
 pub(super) struct Fellow {
     pub(super) id: Cell<TaskId>,
     pub(super) rest: Cell<Rest>,
@@ -59,7 +64,7 @@ pub(super) struct Fellow {
     pub(super) needed_at: RefCell<Vec<u32>>,
     /// The coroutine, which stays where it is while it runs.
     pub(super) fiber: UnsafeCell<Option<Fiber>>,
-    pub(super) yielder: Cell<*const Yielder<(), ()>>,
+    pub(super) yielder: Cell<Option<NonNull<Yielder>>>,
     /// The lowest address of its stack.
     pub(super) lowest: Cell<usize>,
     /// What this worker knows of the objects that it makes, whatever the execution.
@@ -85,7 +90,7 @@ impl Fellow {
             panicked: Cell::default(),
             needed_at: RefCell::default(),
             fiber: UnsafeCell::default(),
-            yielder: Cell::new(std::ptr::null()),
+            yielder: Cell::default(),
             lowest: Cell::default(),
             made: RefCell::default(),
             started: RefCell::default(),
@@ -113,6 +118,10 @@ impl Fellow {
 pub(super) struct Seen {
     pub(super) known: Known,
     pub(super) asked: bool,
+    /// The one task that touches it, plus one, if nobody can tell when.
+    pub(super) alone: u8,
+    /// The kinds of touches whose time nobody can tell, whoever it is that touches it, as bits.
+    pub(super) quiet: u32,
     /// The execution and the event that last touched it.
     pub(super) execution: u32,
     pub(super) last: u32,

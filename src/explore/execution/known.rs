@@ -11,25 +11,29 @@
 
 use super::fellow::Rest;
 use super::{Execution, NOBODY};
-use crate::explore::clock::Clock;
+use crate::explore::clock::{Clock, Clocks};
 use crate::explore::dependence::Touch;
 use crate::explore::mutants::{self, Mutant};
 
-/// A step that was taken before.
+/// A step that was taken before. What has happened when it has stands among the clocks, at its place.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::explore) struct KnownStep {
     pub(in crate::explore) task: u8,
     pub(in crate::explore) touch: Touch,
-    /// What has happened when it has.
-    pub(in crate::explore) clock: Clock,
 }
 
 impl Execution {
-    /// The next execution begins with these many steps: those that are known, as far as they go, and then more.
-    pub(in crate::explore) fn knows(&self, steps: usize, more: impl Iterator<Item = KnownStep>) {
+    /// The next execution begins with these many steps: those that are known, as far as they go, and then more, each
+    /// with what has happened when it has.
+    pub(in crate::explore) fn knows(&self, steps: usize, more: impl Iterator<Item = (KnownStep, Clock)>) {
         let mut known = self.known.borrow_mut();
+        let mut clocks = self.clocks.borrow_mut();
         known.truncate(steps);
-        known.extend(more);
+        clocks.begin_anew(known.len());
+        for (step, clock) in more {
+            known.push(step);
+            clocks.add(clock);
+        }
         self.wants_next(&known);
     }
 
@@ -69,7 +73,7 @@ impl Execution {
         }
         self.takes(task);
         self.previous(touch.object, event);
-        self.set_clock(task, step.clock);
+        self.fellow(task).clock.set(Clocks::of_known(event));
         self.fellow(task).needed_at.borrow_mut().clear();
         self.unseen.set(0);
         self.wants_next(&known);
@@ -85,19 +89,10 @@ impl Execution {
                 // It comes to another step: the search says so.
                 Rest::AtStep if !self.takes_known(wanted, fellow.pending.get().touch) => return,
                 Rest::AtStep => Some(wanted),
-                _ => self.next_ready(wanted),
+                _ => self.ready.take(wanted),
             };
             let Some(next) = next else { return };
             self.resume(next);
-        }
-    }
-
-    /// The wanted task if it can run, or else the newest of those who can.
-    fn next_ready(&self, wanted: u8) -> Option<u8> {
-        let mut ready = self.ready.borrow_mut();
-        match ready.iter().rposition(|task| *task == wanted) {
-            Some(at) => Some(ready.remove(at)),
-            None => ready.pop(),
         }
     }
 }

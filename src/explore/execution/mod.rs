@@ -5,6 +5,7 @@
 //! | `mod.rs` | from the first task to the end of the last |
 //! | `fellow.rs` | what is known of each task |
 //! | `known.rs` | the steps that are known beforehand |
+//! | `ready.rs` | who can run |
 //! | `scheduler.rs` | what tasks ask |
 //! | `visible.rs` | which of their steps are steps |
 //! | `view.rs` | what guides ask |
@@ -22,28 +23,31 @@
 
 mod fellow;
 mod known;
+mod ready;
 mod scheduler;
 mod view;
 mod visible;
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use corosensei::stack::{DefaultStack, Stack as _};
-use corosensei::{Coroutine, CoroutineResult, Yielder};
+use corosensei::{Coroutine, CoroutineResult};
 
 use self::fellow::{Fellow, Pending, Rest};
 pub(in crate::explore) use self::known::KnownStep;
+use self::ready::Ready;
 use crate::explore::clock::{Clocks, NOTHING, TASKS};
 use crate::explore::names::Names;
 use crate::explore::overflow;
 use crate::explore::panics::{self, Panic};
 use crate::explore::report::Left;
 use crate::explore::supervise::Pulse;
-use crate::wait::explored::{Held, waits_of, while_active};
+use crate::wait::explored::{Held, Turn, Yielder, waits_of, while_active};
 use crate::wait::{Deadlock, Task, TaskId};
 
 /// A task that ignores this many refusals is left suspended.
@@ -99,6 +103,8 @@ pub(in crate::explore) struct Panicked {
 
 /// One worker's tasks, used for one execution after the other.
 pub(in crate::explore) struct Execution {
+    /// What the first task does.
+    body: Arc<dyn Fn() + Send + Sync>,
     names: Arc<Names>,
     stack_size: usize,
     /// Timed waits may end at any moment.
@@ -119,11 +125,13 @@ pub(in crate::explore) struct Execution {
     by_record: RefCell<Vec<(u64, u8)>>,
     clocks: RefCell<Clocks>,
     stacks: RefCell<Vec<DefaultStack>>,
-    /// The tasks that can run, the newest last.
-    ready: RefCell<Vec<u8>>,
+    /// The tasks that can run.
+    ready: Ready,
     /// Tasks that rest before a step, as bits.
     at_step: Cell<u32>,
     current: Cell<u8>,
+    /// What is known of that one, among the `fellows`.
+    me: Cell<NonNull<Fellow>>,
     /// Whose task is the current one of the thread, where it stays until another runs; nobody's if it is the
     /// thread's own.
     holder: Cell<u8>,
@@ -161,11 +169,19 @@ pub(in crate::explore) fn running<R>(question: impl FnOnce(&Execution) -> R) -> 
 }
 
 impl Execution {
-    pub(in crate::explore) fn new(names: Arc<Names>, stack_size: usize, pulse: Arc<Pulse>) -> Self {
+    pub(in crate::explore) fn new(
+        body: Arc<dyn Fn() + Send + Sync>,
+        names: Arc<Names>,
+        stack_size: usize,
+        pulse: Arc<Pulse>,
+    ) -> Self {
         panics::install();
         overflow::install();
         let hasty = !names.is_observed();
+        let fellows: Box<[Fellow; TASKS]> = Box::new(std::array::from_fn(|_| Fellow::nobody()));
         Self {
+            // In an `Arc` of its own: workers do not fight for a count that each execution changes twice.
+            body: Arc::new(move || body()),
             names,
             stack_size,
             any_time: true,
@@ -174,12 +190,13 @@ impl Execution {
             stop_at: None,
             number: Cell::new(0),
             unnamed: "".into(),
-            fellows: Box::new(std::array::from_fn(|_| Fellow::nobody())),
+            me: Cell::new((&fellows[0]).into()),
+            fellows,
             numbers: RefCell::default(),
             by_record: RefCell::default(),
             clocks: RefCell::default(),
             stacks: RefCell::default(),
-            ready: RefCell::default(),
+            ready: Ready::default(),
             at_step: Cell::new(0),
             current: Cell::new(0),
             holder: Cell::new(NOBODY),
@@ -205,18 +222,13 @@ impl Execution {
         self
     }
 
-    /// Runs `body` as the first task until all tasks have ended or nothing more can happen.
-    pub(in crate::explore) fn run(
-        &self,
-        guide: &mut impl Guide,
-        body: impl FnOnce() + Send + 'static,
-    ) -> Outcome {
+    /// Runs the first task, and those that it starts, until all have ended or nothing more can happen.
+    pub(in crate::explore) fn run(&self, guide: &mut impl Guide) -> Outcome {
         /// Takes the pointer away again and gives the thread its own task back, on unwinding too.
         struct Running<'a>(&'a Execution);
         impl Drop for Running<'_> {
             fn drop(&mut self) {
                 self.0.become_current(NOBODY);
-                overflow::runs(0, 0);
                 RUNNING.set(std::ptr::null());
             }
         }
@@ -225,6 +237,7 @@ impl Execution {
         while_active(self, || {
             self.begin();
             guide.begins(self);
+            let body = self.body.clone();
             let task = Task::new("the explored closure", 0, self.unnamed.clone());
             let id = task.id();
             self.enlist(0, id, NOTHING, Box::new(move || task.run(|_| body())));
@@ -255,8 +268,7 @@ impl Execution {
         };
         self.number.set(next);
         self.numbers.borrow_mut().clear();
-        self.clocks.borrow_mut().begin_anew();
-        self.ready.borrow_mut().clear();
+        self.ready.clear();
         self.at_step.set(0);
         self.events.set(0);
         self.running.set(0);
@@ -329,14 +341,12 @@ impl Execution {
     /// The task runs before anybody takes the next step. The order does not depend on numbers: those may be others
     /// when the execution is played again, and tasks that start others count them in the order in which they do.
     fn may_run(&self, task: u8) {
-        self.ready.borrow_mut().push(task);
+        self.ready.push(task);
     }
 
     /// Lets every task run until it rests.
     fn settle_down(&self) {
-        loop {
-            let newest = self.ready.borrow_mut().pop();
-            let Some(task) = newest else { break };
+        while let Some(task) = self.ready.pop() {
             self.resume(task);
         }
     }
@@ -412,18 +422,25 @@ impl Execution {
     /// What has happened there has happened for a task too.
     #[inline]
     fn learns(&self, fellow: &Fellow, clock: u32) {
-        fellow.clock.set(self.clocks.borrow_mut().join(fellow.clock.get(), clock));
+        let before = fellow.clock.get();
+        if clock != before && clock != NOTHING {
+            fellow.clock.set(self.clocks.borrow_mut().join(before, clock));
+        }
     }
 
     #[inline]
     fn fellow(&self, task: u8) -> &Fellow {
-        &self.fellows[task as usize]
+        debug_assert!(task != NOBODY);
+        // No bound to check: this is what is asked most often.
+        &self.fellows[task as usize % TASKS]
     }
 
     /// The task that runs.
     #[inline]
     fn me(&self) -> &Fellow {
-        self.fellow(self.current.get())
+        // SAFETY: one of the fellows, which stay in their box for as long as the execution is there; nobody changes
+        // one but by its cells.
+        unsafe { self.me.get().as_ref() }
     }
 
     fn enlist(&self, number: u8, id: TaskId, clock: u32, body: Box<dyn FnOnce() + Send>) {
@@ -435,8 +452,8 @@ impl Execution {
         let fellow = self.fellow(number);
         fellow.becomes(id, clock);
         fellow.lowest.set(stack.limit().get());
-        let fiber = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
-            running(|execution| execution.me().yielder.set(yielder))
+        let fiber = Coroutine::with_stack(stack, move |yielder: &Yielder, ()| {
+            running(|execution| execution.me().yielder.set(Some(yielder.into())))
                 .expect("a coroutine runs in an execution");
             if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
                 running(|execution| execution.ended_by(&*payload));
@@ -455,9 +472,7 @@ impl Execution {
     fn become_current(&self, task: u8) {
         let before = self.holder.replace(task);
         if before != task {
-            let mut held = self.held[task as usize].take();
-            held.exchange();
-            self.held[before as usize].set(held);
+            self.held[before as usize].set(self.held[task as usize].take().exchange());
         }
     }
 
@@ -466,9 +481,9 @@ impl Execution {
     fn resume(&self, task: u8) {
         let fellow = self.fellow(task);
         self.current.set(task);
+        self.me.set(fellow.into());
         self.pulse.resumed(fellow.id.get(), self.events.get());
         self.become_current(task);
-        overflow::runs(fellow.lowest.get(), task);
         self.inside.set(true);
         self.unseen.set(0);
         // SAFETY: the slot is only touched here, by `enlist` before the task runs first, and by `close` when no
@@ -483,24 +498,25 @@ impl Execution {
         }
     }
 
-    /// Suspends the task that runs, which rests in this way, until it is resumed.
+    /// The task that runs rests in this way until it is resumed.
     #[inline(always)]
-    fn suspend(&self, rest: Rest) {
+    fn rests<'a>(&self, rest: Rest) -> Turn<'a> {
         let me = self.me();
         me.rest.set(rest);
+        let yielder = me.yielder.get().expect("a task that runs has said how it is suspended");
         // SAFETY: set when this coroutine started, and it lives for as long as the coroutine does.
-        unsafe { (*me.yielder.get()).suspend(()) }
+        unsafe { Turn::when_resumed(yielder) }
     }
 
     /// The task that runs rests before this step, until it is its turn.
     #[inline(always)]
-    fn rest_before(&self, pending: Pending) {
+    fn rests_before<'a>(&self, pending: Pending) -> Turn<'a> {
         if self.takes_known(self.current.get(), pending.touch) {
-            return;
+            return Turn::NOW;
         }
         self.me().pending.set(pending);
         self.at_step.set(self.at_step.get() | 1 << self.current.get());
-        self.suspend(Rest::AtStep);
+        self.rests(Rest::AtStep)
     }
 
     /// The task asks although everything is ending.
@@ -510,7 +526,7 @@ impl Execution {
         me.refusals.set(me.refusals.get() + 1);
         if me.refusals.get() > PATIENCE {
             loop {
-                self.suspend(Rest::Forgotten);
+                self.rests(Rest::Forgotten).wait();
             }
         }
     }

@@ -9,7 +9,7 @@ use super::fellow::{Pending, Rest};
 use crate::explore::clock::NOTHING;
 use crate::explore::dependence::Touch;
 use crate::explore::names;
-use crate::wait::explored::{Scheduler, Step};
+use crate::wait::explored::{Scheduler, Step, Turn};
 use crate::wait::{Access, Deadlock, Kind, Op, Resource, TaskId};
 
 impl Scheduler for Execution {
@@ -29,18 +29,31 @@ impl Scheduler for Execution {
         ending
     }
 
-    fn step(&self, step: &Step<'_>) {
+    fn is_seen(&self, access: Access) -> bool {
+        !self.is_quiet(self.current.get(), access) || self.ending.get() || self.goes_on_and_on()
+    }
+
+    fn step<'a>(&self, step: &Step<'a>) -> Turn<'a> {
         if self.ending.get() {
-            return self.refuse();
+            self.refuse();
+            return Turn::NOW;
         }
         let touch = match step.access {
             None => Touch::NOTHING,
-            Some(access) => match self.visible(self.current.get(), access) {
-                Some(touch) => touch,
-                None => return self.come_to_news(step, access),
-            },
+            Some(access) => {
+                let me = self.current.get();
+                self.visible(me, access).unwrap_or_else(|| self.found_visible(me, access))
+            }
         };
-        self.come_if_seen(step, touch);
+        let may_wait = step.towards.is_some()
+            && !step.access.is_some_and(|access| matches!(access.kind, Kind::Lock | Kind::Read));
+        if !touch.is_nothing() || may_wait {
+            return self.come_to(step, touch);
+        }
+        if self.goes_on_and_on() {
+            return self.come_after_all(step, touch);
+        }
+        Turn::NOW
     }
 
     fn observe(&self, object: u64, with: u64) {
@@ -77,11 +90,11 @@ impl Scheduler for Execution {
         self.now.get()
     }
 
-    fn park(&self) {
+    fn park(&self) -> Turn<'static> {
         if self.ending.get() || self.me().token.replace(false) {
-            return;
+            return Turn::NOW;
         }
-        self.suspend(Rest::Blocked);
+        self.rests(Rest::Blocked)
     }
 
     fn is_unwinding(&self) -> bool {
@@ -99,16 +112,17 @@ impl Scheduler for Execution {
     fn park_timeout(&self, timeout: Duration) -> bool {
         let deadline = self.now.get().saturating_add(timeout);
         self.me().deadline.set(Some(deadline));
-        self.park();
+        self.park().wait();
         // Whoever let the time come took the deadline away.
         self.me().deadline.take().is_none()
     }
 
-    fn yield_now(&self) {
+    fn yield_now(&self) -> Turn<'static> {
         if self.ending.get() {
-            return self.refuse();
+            self.refuse();
+            return Turn::NOW;
         }
-        self.rest_before(Pending { op: Op::unasked("yield"), touch: Touch::NOTHING, towards: None });
+        self.rests_before(Pending { op: Op::unasked("yield"), touch: Touch::NOTHING, towards: None })
     }
 
     fn number(&self, task: TaskId) -> Option<u32> {
@@ -195,39 +209,20 @@ impl Scheduler for Execution {
 }
 
 impl Execution {
-    /// The task that runs comes to a step, if anybody can tell that it is one.
-    #[inline]
-    fn come_if_seen(&self, step: &Step<'_>, touch: Touch) {
-        let may_wait = step.towards.is_some()
-            && !step.access.is_some_and(|access| matches!(access.kind, Kind::Lock | Kind::Read));
-        if !touch.is_nothing() || may_wait {
-            return self.come_to(step, touch);
-        }
-        if self.goes_on_and_on() {
-            self.come_after_all(step, touch);
-        }
-    }
-
-    /// The same of a step on an object of which something has to be found out.
+    /// The task that runs comes to a step that is one because there was none for so long.
     #[cold]
-    fn come_to_news(&self, step: &Step<'_>, access: Access) {
-        self.come_if_seen(step, self.found_visible(self.current.get(), access));
-    }
-
-    /// The same of a step that is one because there was none for so long.
-    #[cold]
-    fn come_after_all(&self, step: &Step<'_>, touch: Touch) {
+    fn come_after_all<'a>(&self, step: &Step<'a>, touch: Touch) -> Turn<'a> {
         step.access.into_iter().for_each(|access| self.names.share(self.local(access.object)));
-        self.come_to(step, touch);
+        self.come_to(step, touch)
     }
 
-    /// The task that runs comes to a step; returns when it is its turn. Apart from what is asked most often.
-    #[inline(never)]
-    fn come_to(&self, step: &Step<'_>, touch: Touch) {
+    /// The task that runs comes to a step.
+    fn come_to<'a>(&self, step: &Step<'a>, touch: Touch) -> Turn<'a> {
         let towards = step.towards.map(|towards| {
-            // SAFETY: only the lifetime changes; it is read while the task is suspended here, inside `step`.
+            // SAFETY: only the lifetime changes; it is read while the task is suspended before the step, and by
+            // what is returned here it stays until then.
             unsafe { std::mem::transmute::<&dyn Resource, *const (dyn Resource + 'static)>(towards) }
         });
-        self.rest_before(Pending { op: step.op, touch, towards });
+        self.rests_before(Pending { op: step.op, touch, towards })
     }
 }

@@ -109,6 +109,12 @@ impl Execution {
         found
     }
 
+    /// The lowest address of the stack that the thread runs on, and whose it is, while a task runs. (A signal handler asks:
+    /// it reads a few cells and nothing else.)
+    pub(in crate::explore) fn stack_in_use(&self) -> Option<(usize, u8)> {
+        self.inside.get().then(|| (self.me().lowest.get(), self.current.get()))
+    }
+
     /// A panic on this thread, as the hook sees it; `false` if it is the explorer's own.
     pub(in crate::explore) fn panicked(&self, describe: impl FnOnce() -> Panic) -> bool {
         if self.inside.get() {

@@ -2,7 +2,7 @@
 
 use super::Execution;
 use super::fellow::Seen;
-use crate::explore::dependence::Touch;
+use crate::explore::dependence::{KINDS, Touch};
 use crate::explore::names::{self, Known};
 use crate::wait::{Access, Kind};
 
@@ -10,17 +10,29 @@ use crate::wait::{Access, Kind};
 const MOST_UNSEEN: u32 = 1_000;
 
 impl Execution {
+    /// Whether it is known that nobody can tell the time of this touch.
+    #[inline(always)]
+    pub(super) fn is_quiet(&self, me: u8, access: Access) -> bool {
+        let (creator, nth) = names::parts(self.local(access.object));
+        let made = self.fellow(creator as u8).made.borrow();
+        let is_quiet = |seen: &Seen| seen.alone == me + 1 || seen.quiet & bit(access.kind) != 0;
+        made.get(nth as usize).is_some_and(is_quiet)
+    }
+
     /// What is left of a touch when everything is taken away that nobody can tell the time of; nothing at all is
-    /// said if something has to be found out for that. (This is asked most often, and calls nobody.)
-    #[inline]
+    /// said if something has to be found out for that.
+    #[inline(always)]
     pub(super) fn visible(&self, me: u8, access: Access) -> Option<Touch> {
         let object = self.local(access.object);
-        let known = self.seen(object)?;
-        if is_shared_by(known, me, access.kind) {
+        let seen = self.seen(object)?;
+        if is_shared_by(seen.known, me, access.kind) {
             return None;
         }
-        let touch = left_of(known, object, access.kind);
-        if !touch.is_nothing() && touch.object != object {
+        if !is_step(seen.known, access.kind) {
+            return Some(Touch::NOTHING);
+        }
+        let touch = stands_for(seen.known, object, access.kind);
+        if touch.object != object {
             self.seen(touch.object)?;
         }
         Some(touch)
@@ -34,8 +46,11 @@ impl Execution {
         if is_shared_by(known, me, access.kind) {
             self.names.share(object);
         }
-        let touch = left_of(known, object, access.kind);
-        if !touch.is_nothing() && touch.object != object {
+        if !is_step(known, access.kind) {
+            return Touch::NOTHING;
+        }
+        let touch = stands_for(known, object, access.kind);
+        if touch.object != object {
             self.look_up(touch.object, me);
         }
         touch
@@ -62,15 +77,15 @@ impl Execution {
     /// What is known of an object, now that a task touches it.
     #[inline]
     pub(super) fn look_up(&self, object: u32, me: u8) -> Known {
-        self.seen(object).unwrap_or_else(|| self.meet(object, me))
+        self.seen(object).map_or_else(|| self.meet(object, me), |seen| seen.known)
     }
 
     /// The same, if this worker has seen it before.
-    #[inline]
-    fn seen(&self, object: u32) -> Option<Known> {
+    #[inline(always)]
+    fn seen(&self, object: u32) -> Option<Seen> {
         let (creator, nth) = names::parts(object);
         let made = self.fellow(creator as u8).made.borrow();
-        made.get(nth as usize).filter(|seen| seen.asked).map(|seen| seen.known)
+        made.get(nth as usize).filter(|seen| seen.asked).copied()
     }
 
     /// This worker sees the object for the first time.
@@ -83,7 +98,10 @@ impl Execution {
             made.resize(nth + 1, Seen::default());
         }
         let known = self.names.touched(object, me);
-        (made[nth].known, made[nth].asked) = (known, true);
+        let alone = if known.is_shared() || known.observed { 0 } else { known.first };
+        let is_quiet = |kind: &&Kind| !is_step(known, **kind) && (known.is_shared() || looks(**kind));
+        let quiet = KINDS.iter().filter(is_quiet).fold(0, |bits, kind| bits | bit(*kind));
+        made[nth] = Seen { known, alone, quiet, asked: true, ..made[nth] };
         known
     }
 }
@@ -91,27 +109,37 @@ impl Execution {
 /// Whether a second task touches the object, of which nobody knew so far.
 #[inline]
 fn is_shared_by(known: Known, task: u8, kind: Kind) -> bool {
-    let looks = matches!(kind, Kind::Settle | Kind::Look);
-    !looks && !known.shared && known.with == 0 && known.first != task + 1
+    !looks(kind) && !known.is_shared() && known.first != task + 1
 }
 
-/// What others can tell of this kind of touch.
+/// Whether a touch is one of the two that a value goes from one to the other by.
 #[inline]
-fn left_of(known: Known, object: u32, kind: Kind) -> Touch {
-    // Two objects that are one have two who touch them.
-    let shared = known.shared || known.with != 0;
-    let visible = match kind {
+const fn looks(kind: Kind) -> bool {
+    matches!(kind, Kind::Settle | Kind::Look)
+}
+
+/// Whether others can tell when this kind of touch happens.
+fn is_step(known: Known, kind: Kind) -> bool {
+    match kind {
         Kind::Settle | Kind::Look | Kind::Cancel => known.observed,
-        Kind::Unlock | Kind::Take => known.observed && shared,
-        _ => shared,
-    };
-    if !visible {
-        return Touch::NOTHING;
+        Kind::Unlock | Kind::Take => known.observed && known.is_shared(),
+        _ => known.is_shared(),
     }
+}
+
+/// What such a step is to whoever asks what it depends on.
+#[inline]
+fn stands_for(known: Known, object: u32, kind: Kind) -> Touch {
     match (known.with, kind) {
         (0, kind) => Touch { object, kind },
         // Whoever finds the lock free takes it, cancelled or not; whoever has to wait is refused.
         (with, Kind::Unlock) => Touch { object: with, kind: Kind::TryLock },
         (with, kind) => Touch { object: with, kind },
     }
+}
+
+/// A kind's place in [`Seen::quiet`].
+#[inline(always)]
+const fn bit(kind: Kind) -> u32 {
+    1 << kind as u32
 }

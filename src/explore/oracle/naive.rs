@@ -159,7 +159,7 @@ pub(super) fn enumerate(exploration: &Arc<Exploration>, most: usize) -> Option<(
             let mut numbers = BTreeMap::<Class, u64>::new();
             let whole = loop {
                 naive.steps.clear();
-                let outcome = this.play(&execution, &mut naive);
+                let outcome = execution.run(&mut naive);
                 if this.names.changed() {
                     break false;
                 }
