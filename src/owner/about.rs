@@ -53,6 +53,20 @@ impl About {
         }
     }
 
+    /// Of no job.
+    pub(super) fn none() -> Self {
+        let (label, at) = Op::unasked("").parts();
+        Self {
+            lineage: None,
+            at,
+            label: NonNull::from(label).cast(),
+            label_length: 0,
+            sender: Sender(0),
+            queued: Stamp::default(),
+            queued_at: QueuedAt::now(),
+        }
+    }
+
     /// Whether it says the same, word for word.
     #[inline(always)]
     pub(super) fn is_same(&self, other: &Self) -> bool {
@@ -76,6 +90,10 @@ impl About {
     /// On whose behalf a post acts, as it is handed on.
     pub(super) fn lineage(&self) -> Option<&Arc<Lineage>> {
         self.lineage.as_ref()
+    }
+
+    pub(super) fn take_lineage(&mut self) -> Option<Arc<Lineage>> {
+        self.lineage.take()
     }
 
     pub(super) fn queued_at(&self) -> QueuedAt {

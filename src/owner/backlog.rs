@@ -17,12 +17,16 @@ const SPARE: usize = 64;
 /// First in, first out, and any job can be taken out of turn.
 ///
 /// The last block stands here and not among the others: where there are few jobs, it is the first one too, and no
-/// memory is touched but this and the places of those jobs. So does the first of more than one, which many jobs in a
-/// row are taken from.
+/// memory is touched but this and the places of those jobs. Before the first job there is none.
 #[repr(C)]
 pub(super) struct Backlog<T> {
     last: Block<T>,
-    /// Comes before all others, if it holds something.
+    more: Option<Box<More<T>>>,
+}
+
+/// The blocks before the last. They stay apart, since an owner exchanges its backlog for another again and again.
+struct More<T> {
+    /// Comes before all others, if it holds something: many jobs in a row are taken from it.
     first: Block<T>,
     /// Those between the two. Each holds something.
     between: VecDeque<Block<T>>,
@@ -31,7 +35,7 @@ pub(super) struct Backlog<T> {
 
 impl<T> Default for Backlog<T> {
     fn default() -> Self {
-        Self { last: Block::new(FIRST), first: Block::none(), between: VecDeque::new(), spare: Vec::new() }
+        Self { last: Block::none(), more: None }
     }
 }
 
@@ -46,13 +50,19 @@ impl<T> Backlog<T> {
 
     #[cold]
     fn add_block(&mut self) {
-        let next = self.spare.pop().unwrap_or_else(|| Block::new(BLOCK));
-        self.between.push_back(std::mem::replace(&mut self.last, next));
+        if self.last.is_empty() {
+            self.last = Block::new(FIRST);
+        } else {
+            let more = self.more.get_or_insert_default();
+            let next = more.spare.pop().unwrap_or_else(|| Block::new(BLOCK));
+            more.between.push_back(std::mem::replace(&mut self.last, next));
+        }
     }
 
-    #[inline]
-    pub(super) fn pop(&mut self) -> Option<Job<T>> {
-        self.first().pop()
+    /// Moves the first job to where it is run; whether there is one.
+    #[inline(always)]
+    pub(super) fn pop(&mut self, into: &mut Job<T>) -> bool {
+        self.first().pop(into)
     }
 
     /// The first job, if it is a post on nobody's behalf: see [`Block::pop_plain`].
@@ -64,43 +74,94 @@ impl<T> Backlog<T> {
     /// The block that holds the first job, if any does.
     #[inline(always)]
     fn first(&mut self) -> &mut Block<T> {
-        if self.first.is_empty() {
-            if self.between.is_empty() {
-                return &mut self.last;
+        if let Some(more) = &mut self.more
+            && more.goes_on()
+        {
+            return &mut more.first;
+        }
+        &mut self.last
+    }
+
+    /// Takes the job at this place, counting from the first; whether there is one.
+    pub(super) fn remove(&mut self, mut at: usize, into: &mut Job<T>) -> bool {
+        if let Some(more) = &mut self.more {
+            let len = more.len();
+            if at < len {
+                return more.remove(at, into);
             }
-            self.go_on();
+            at -= len;
         }
-        &mut self.first
+        self.last.remove(at, into)
     }
 
-    /// There is nothing left in the first block.
+    fn blocks(&self) -> impl Iterator<Item = &Block<T>> {
+        self.more.iter().flat_map(|more| more.blocks()).chain([&self.last])
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Seen<'_, T>> {
+        self.blocks().flat_map(Block::iter)
+    }
+
+    /// The first job.
+    pub(super) fn front(&self) -> Option<Seen<'_, T>> {
+        let before = self.more.as_ref().and_then(|more| more.blocks().find_map(|block| block.iter().next()));
+        before.or_else(|| self.last.iter().next())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.blocks().map(Block::len).sum()
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.last.is_empty() && self.more.as_ref().is_none_or(|more| more.is_empty())
+    }
+}
+
+impl<T> Default for More<T> {
+    fn default() -> Self {
+        Self { first: Block::none(), between: VecDeque::new(), spare: Vec::new() }
+    }
+}
+
+impl<T> More<T> {
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.between.is_empty()
+    }
+
+    /// Whether the first block holds something; the next one takes its place if not.
+    #[inline(always)]
+    fn goes_on(&mut self) -> bool {
+        !self.first.is_empty() || self.has_next()
+    }
+
     #[cold]
-    fn go_on(&mut self) {
-        if let Some(next) = self.between.pop_front() {
-            let empty = std::mem::replace(&mut self.first, next);
-            self.put_by(empty);
-        }
+    fn has_next(&mut self) -> bool {
+        let Some(next) = self.between.pop_front() else { return false };
+        let empty = std::mem::replace(&mut self.first, next);
+        self.put_by(empty);
+        true
     }
 
-    /// Takes the job at this place, counting from the first.
-    pub(super) fn remove(&mut self, mut at: usize) -> Option<Job<T>> {
+    fn remove(&mut self, mut at: usize, into: &mut Job<T>) -> bool {
         if at < self.first.len() {
-            return self.first.remove(at);
+            return self.first.remove(at, into);
         }
         at -= self.first.len();
         for block in 0..self.between.len() {
             let length = self.between[block].len();
             if at < length {
-                let job = self.between[block].remove(at);
+                let is_taken = self.between[block].remove(at, into);
                 if self.between[block].is_empty() {
                     let empty = self.between.remove(block);
                     empty.into_iter().for_each(|empty| self.put_by(empty));
                 }
-                return job;
+                return is_taken;
             }
             at -= length;
         }
-        self.last.remove(at)
+        false
     }
 
     /// Keeps an empty block for later, if it is worth it.
@@ -111,20 +172,11 @@ impl<T> Backlog<T> {
     }
 
     fn blocks(&self) -> impl Iterator<Item = &Block<T>> {
-        [&self.first].into_iter().chain(&self.between).chain([&self.last])
+        [&self.first].into_iter().chain(&self.between)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Seen<'_, T>> {
-        self.blocks().flat_map(Block::iter)
-    }
-
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.blocks().map(Block::len).sum()
-    }
-
-    #[inline(always)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.first.is_empty() && self.last.is_empty() && self.between.is_empty()
     }
 }
 
@@ -156,6 +208,16 @@ mod tests {
         }
     }
 
+    fn pop<T>(backlog: &mut Backlog<T>) -> Option<Job<T>> {
+        let mut job = Job::none();
+        backlog.pop(&mut job).then_some(job)
+    }
+
+    fn remove<T>(backlog: &mut Backlog<T>, at: usize) -> Option<Job<T>> {
+        let mut job = Job::none();
+        backlog.remove(at, &mut job).then_some(job)
+    }
+
     fn captures<const WORDS: usize>(item: usize) -> impl FnOnce(&State) + Send + 'static {
         let words = [item; WORDS];
         move |state| state.set(std::hint::black_box(&words).iter().sum::<usize>() / WORDS)
@@ -177,15 +239,15 @@ mod tests {
             let mut expected: Vec<_> = (0..1000).collect();
             expected.iter().for_each(|item| push(&mut backlog, *item));
             for at in [0, 1, 62, 63, 64, 64, 200, 400, 400, 990] {
-                assert_eq!(backlog.remove(at).map(run), Some(expected.remove(at)), "round {round}");
+                assert_eq!(remove(&mut backlog, at).map(run), Some(expected.remove(at)), "round {round}");
             }
-            assert!(backlog.remove(expected.len()).is_none());
+            assert!(remove(&mut backlog, expected.len()).is_none());
             assert_eq!(backlog.len(), expected.len());
             let senders = |item: &usize| about(item / 3 % 2);
             let pairs = || backlog.iter().zip(expected.iter().map(senders));
             assert_eq!(pairs().count(), expected.len());
             assert!(pairs().all(|(seen, about)| seen.about.is_same(&about)));
-            assert!(std::iter::from_fn(|| backlog.pop()).map(run).eq(expected));
+            assert!(std::iter::from_fn(|| pop(&mut backlog)).map(run).eq(expected));
             assert!(backlog.is_empty());
         }
     }
@@ -199,8 +261,8 @@ mod tests {
             let about = About::new(Op::unasked("hold"), Some(Arc::clone(&lineage)), sender);
             backlog.push(&about, Post(move |(): &()| drop(item)));
         }
-        (0..200).for_each(|at| drop(backlog.remove(3 * at)));
-        (0..200).for_each(|_| drop(backlog.pop()));
+        (0..200).for_each(|at| drop(remove(&mut backlog, 3 * at)));
+        (0..200).for_each(|_| drop(pop(&mut backlog)));
         assert_eq!(Arc::strong_count(&item), 601);
         drop(backlog);
         assert_eq!(Arc::strong_count(&item), 1);
@@ -218,8 +280,8 @@ mod tests {
                 let about = About::new(Op::unasked("hold"), Some(Arc::clone(&lineage)), sender);
                 backlog.push(&about, Post(|(): &()| ()));
             }
-            drop(backlog.remove(at));
-            drop(backlog.pop());
+            drop(remove(&mut backlog, at));
+            drop(pop(&mut backlog));
             assert_eq!(Arc::strong_count(&lineage), 1);
         }
     }
@@ -231,10 +293,10 @@ mod tests {
         push(&mut backlog, 0);
         for item in 1..10_000 {
             push(&mut backlog, item);
-            assert_eq!(backlog.remove(1).map(run), Some(item));
-            assert!(backlog.between.len() <= 1);
+            assert_eq!(remove(&mut backlog, 1).map(run), Some(item));
+            assert!(backlog.more.as_ref().is_none_or(|more| more.between.len() <= 1));
         }
-        assert_eq!(backlog.pop().map(run), Some(0));
+        assert_eq!(pop(&mut backlog).map(run), Some(0));
     }
 
     /// The size at which a burst of small posts goes from one processor to another.

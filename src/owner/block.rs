@@ -172,15 +172,15 @@ impl<T> Block<T> {
         }
     }
 
+    /// Moves the first job to where it is run; whether there is one.
     #[inline(always)]
-    pub(super) fn pop(&mut self) -> Option<Job<T>> {
-        let (about, kind) = self.go_to_first()?;
+    pub(super) fn pop(&mut self, into: &mut Job<T>) -> bool {
+        let Some((about, kind)) = self.go_to_first() else { return false };
         // SAFETY: what a job is about stays there for as long as the job.
-        let about = unsafe { self.about(about) }.clone();
-        let mut work = Work::none();
+        into.about = unsafe { self.about(about) }.clone();
         // SAFETY: it is the first one.
-        unsafe { self.take_first(kind, &mut work) };
-        Some(Job { about, work })
+        unsafe { self.take_first(kind, &mut into.work) };
+        true
     }
 
     /// Moves the first job to where it is run, if it is a post on nobody's behalf.
@@ -236,18 +236,16 @@ impl<T> Block<T> {
         }
     }
 
-    /// Takes the job at this place, counting from the first.
-    pub(super) fn remove(&mut self, at: usize) -> Option<Job<T>> {
-        let (about, at, kind) = self.places().nth(at)?;
-        let mut work = Work::none();
+    /// Takes the job at this place, counting from the first; whether there is one.
+    pub(super) fn remove(&mut self, at: usize, into: &mut Job<T>) -> bool {
+        let Some((about, at, kind)) = self.places().nth(at) else { return false };
         // SAFETY: the word stands there; from now on it says that the job has gone, so nobody takes it again.
-        let about = unsafe {
-            let about = self.about(about).clone();
+        unsafe {
+            into.about = self.about(about).clone();
             Record::Gone(kind).write(self.words.as_mut_ptr().add(at.into()));
-            self.take(at, kind, &mut work);
-            about
-        };
-        Some(Job { about, work })
+            self.take(at, kind, &mut into.work);
+        }
+        true
     }
 
     /// # Safety
@@ -330,6 +328,11 @@ impl<T> Block<T> {
 
 impl<T> Drop for Block<T> {
     fn drop(&mut self) {
-        while self.pop().is_some() {}
+        if !self.is_empty() {
+            let mut job = Job::none();
+            while self.pop(&mut job) {
+                job.work.discard();
+            }
+        }
     }
 }

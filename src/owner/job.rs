@@ -13,7 +13,8 @@ use crate::platform::{self, Bug, UnsafeCell, seeded};
 use crate::sync::{Abandoned, Slot};
 use crate::wait::{Activation, Lineage, Op, TaskId};
 
-/// A job that is in no queue any more, or goes past it.
+/// A job that is in no queue any more. It stays where it is put: it is as long as two cache lines, and a processor that
+/// reads in one piece what was just written in several has to wait.
 pub(super) struct Job<T> {
     pub(super) about: About,
     pub(super) work: Work<T>,
@@ -42,6 +43,7 @@ impl<T> Load<T> for Promise<T> {
         Some(self)
     }
 
+    #[inline(always)]
     fn run(mut self, on: &On<'_, T>) -> Outcome<()> {
         self.0.take().map_or(Ok(()), |kept| kept.run(on.op, on.state, on.backtrace))
     }
@@ -95,6 +97,11 @@ impl<T> Seen<'_, T> {
 }
 
 impl<T> Job<T> {
+    /// A place for one.
+    pub(super) fn none() -> Self {
+        Self { about: About::none(), work: Work::none() }
+    }
+
     /// What two keep, if it is such a job and has not been run.
     fn kept(&self) -> Option<&Arc<dyn Kept<T>>> {
         self.work.promise()?.0.as_ref()
@@ -115,21 +122,28 @@ impl<T> Job<T> {
 
     /// Drops it unrun. Whoever waits for it is told; says whether there is nobody who waits, nor has taken it back.
     #[must_use]
-    pub(super) fn refuse(self) -> bool {
-        let Some(kept) = self.kept() else { return true };
-        if kept.ticket().begin() == Mine::No {
-            return false;
-        }
-        let is_accepted = kept.ticket().is_accepted();
-        kept.abandon();
-        is_accepted
+    pub(super) fn refuse(&mut self) -> bool {
+        let is_nobodys = self.kept().is_none_or(|kept| {
+            let is_ours = kept.ticket().begin() == Mine::Yes;
+            let is_accepted = is_ours && kept.ticket().is_accepted();
+            if is_ours {
+                kept.abandon();
+            }
+            is_accepted
+        });
+        self.work.discard();
+        is_nobodys
     }
 
-    /// The owner takes it: `No` if whoever waited has taken it back.
-    #[inline]
-    pub(super) fn begin(&self) -> Mine {
+    /// The owner takes it: `No` if whoever waited has taken it back, and then nothing is left of it.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) -> Mine {
         self.about.witness();
-        self.work.promise().map_or(Mine::Yes, Promise::begin)
+        let begun = self.work.promise().map_or(Mine::Yes, Promise::begin);
+        if begun == Mine::No {
+            self.work.discard();
+        }
+        begun
     }
 }
 

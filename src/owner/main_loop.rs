@@ -82,7 +82,7 @@ pub(crate) fn on_owner_thread(me: &Local) -> Option<(Arc<str>, WaitOnOwner)> {
 /// Everything that runs on the owner thread, from the first job to the drop of the state.
 pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on_panic: OnPanic<T>) {
     let shared = &duty.0;
-    let runner = Rc::new(Runner {
+    let runner = platform::rc(|| Runner {
         me: me.clone(),
         shared: shared.clone(),
         card: Card { owner: shared.name.clone(), policy: shared.policy },
@@ -93,14 +93,14 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
     me.manner.set(shared.policy.manner());
     me.seen_here();
     *me.server.borrow_mut() = Some(runner.clone());
-    let can_look = platform::owners_look() && !wait::is_explored();
+    let can_look = shared.mailbox.owner_looks;
     let mut looks = can_look;
-    let mut work = Work::none();
+    let mut job = Job::none();
     // The scope of the jobs that are in the middle of no other, one after the other.
     me.inside(Op::unasked(""), || {
         loop {
-            match shared.mailbox.next(&runner.batch, looks, &mut work) {
-                Next::Run(mut job) => {
+            match shared.mailbox.next(&runner.batch, looks, &mut job) {
+                Next::Run => {
                     runner.run(&mut job, Inside::NoOther);
                     looks = can_look;
                 }
@@ -109,7 +109,7 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
                     looks = can_look;
                 }
                 Next::RunPlain(plain) => {
-                    runner.run_plain(plain, &mut work);
+                    runner.run_plain(plain, &mut job.work);
                     looks = can_look;
                 }
                 Next::Refuse(jobs) => shared.refuse(jobs),
@@ -173,14 +173,15 @@ impl<T> Runner<T> {
     #[inline]
     fn run(&self, job: &mut Job<T>, inside: Inside) {
         let lineage = job.lineage().cloned();
+        let shared = job.about.take_lineage();
         let Job { about, work } = job;
-        self.run_about(about, lineage, inside, |on| work.run(on));
+        self.run_about(about, lineage, shared, inside, |on| work.run(on));
     }
 
     /// Runs what was handed over, past the queue.
     #[inline]
     fn run_handed(&self, Sent { about, promise }: Sent<T>) {
-        self.run_about(&about, promise.lineage().cloned(), Inside::NoOther, |on| promise.run(on));
+        self.run_about(&about, promise.lineage().cloned(), None, Inside::NoOther, |on| promise.run(on));
     }
 
     #[inline(always)]
@@ -188,13 +189,13 @@ impl<T> Runner<T> {
         &self,
         about: &About,
         lineage: Option<Lineage>,
+        shared: Option<Arc<Lineage>>,
         inside: Inside,
         run: impl FnOnce(&On<'_, T>) -> Outcome<()>,
     ) {
         let op = about.op();
         let _watched = self.shared.watch.as_ref().map(|watch| watch.begins(op));
         let state = self.state.borrow().clone();
-        let shared = about.lineage().cloned();
         let _running = trace::begins(&self.shared.name, op, lineage.as_ref(), about.queued_at());
         let run = || run(&On { op, state: &*state, backtrace: self.shared.backtrace });
         let ended = match lineage {
@@ -255,8 +256,9 @@ impl<T> Server for Runner<T> {
     }
 
     fn run_job(&self, awaited: &[Activation]) {
-        match self.shared.mailbox.next_of(&self.batch, awaited) {
-            Some(Next::Run(mut job)) => self.run(&mut job, Inside::Another),
+        let mut job = Job::none();
+        match self.shared.mailbox.next_of(&self.batch, awaited, &mut job) {
+            Some(Next::Run) => self.run(&mut job, Inside::Another),
             Some(Next::Refuse(jobs)) => self.shared.refuse(jobs),
             _ => {}
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::backlog::Backlog;
 use super::error::{Closed, PostError, Unrun};
+use super::job::Job;
 use super::mailbox::{Mailbox, Refused};
 use super::panics::Backtrace;
 use super::policy::WaitOnOwner;
@@ -49,7 +50,8 @@ impl<T> Shared<T> {
 
     /// These jobs will not run: whoever waits for one is told, and the hook of the others.
     pub(super) fn refuse(&self, mut jobs: Backlog<T>) {
-        while let Some(job) = jobs.pop() {
+        let mut job = Job::none();
+        while jobs.pop(&mut job) {
             let op = job.about.op();
             if job.refuse() {
                 self.will_not_run(op, Unrun::Closed);

@@ -196,6 +196,12 @@ impl<T> Work<T> {
         self.kind.and_then(|kind| unsafe { promise_of(kind.as_ptr(), self.words.as_ptr()) })
     }
 
+    /// Drops it unrun, if it is there.
+    pub(super) fn discard(&mut self) {
+        // Nothing was run, so nothing came of it.
+        let _ = self.end(None);
+    }
+
     /// Runs it; a second time nothing happens.
     #[inline]
     pub(super) fn run(&mut self, on: &On<'_, T>) -> Outcome<()> {
@@ -214,8 +220,7 @@ impl<T> Work<T> {
 
 impl<T> Drop for Work<T> {
     fn drop(&mut self) {
-        // Nothing was run, so nothing came of it.
-        let _ = self.end(None);
+        self.discard();
     }
 }
 

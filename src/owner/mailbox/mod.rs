@@ -28,7 +28,7 @@ use super::ticket::Ticket;
 use super::work::Load;
 use crate::platform::{self, Bug, Mutex, Unseen, seeded};
 use crate::sync::Line;
-use crate::wait::{Access, Activation, Cancel, Kind, Lineage, Object, Op, Stamp, TaskId};
+use crate::wait::{self, Access, Activation, Cancel, Kind, Lineage, Object, Op, Stamp, TaskId};
 
 use room::WaitsForRoom;
 pub(super) use room::{Queued, Room};
@@ -40,6 +40,8 @@ pub(super) struct Mailbox<T> {
     /// How many posts may be queued.
     pub(super) capacity: Option<usize>,
     takes: Takes,
+    /// The owner looks for a while before it parks: not as a coroutine, which has nobody to look for.
+    pub(super) owner_looks: bool,
     inner: Apart<Mutex<Inner<T>>>,
     /// The runs of the owner's sessions that go on. Whoever begins one puts it here before it asks whether the owner
     /// is open, and whoever closes the owner takes them after that: no run is missed by both.
@@ -138,6 +140,7 @@ pub(super) enum Refused {
 }
 
 impl<T> Mailbox<T> {
+    #[inline(always)]
     pub(super) fn new(owner: TaskId, capacity: Option<usize>, is_watched: bool) -> Self {
         let inner = Inner {
             queue: Backlog::default(),
@@ -163,6 +166,7 @@ impl<T> Mailbox<T> {
             object,
             capacity,
             takes: if capacity.is_some() || is_watched { Takes::One } else { Takes::All },
+            owner_looks: platform::owners_look() && !wait::is_explored(),
             inner: Apart(Mutex::new(inner)),
             runs: Unseen::default(),
             hatch: Apart(Hatch::new()),
@@ -198,7 +202,7 @@ impl<T> Mailbox<T> {
     /// Queues a job whose step has been taken, and whose sender waits for it: there is always room for one more of
     /// those.
     pub(super) fn push(&self, job: Sent<T>) -> Result<(), Refused> {
-        let handed = if platform::owners_look() { self.hatch.hand_over(job) } else { Err(job) };
+        let handed = if self.owner_looks { self.hatch.hand_over(job) } else { Err(job) };
         handed.or_else(|Sent { about, promise }| {
             // Dropped here, the promise tells its caller.
             self.put(&about, promise, None, News::Calls).map_err(|(refused, _)| refused)
@@ -240,7 +244,7 @@ impl<T> Mailbox<T> {
         inner.queue.push(about, load);
         inner.queued += 1;
         inner.idle = inner.idle && seeded(Bug::StaysIdle);
-        if platform::owners_look() {
+        if self.owner_looks {
             self.hatch.tell(news);
         }
         inner.take_parked()
@@ -263,7 +267,7 @@ impl<T> Mailbox<T> {
 
     /// For whoever has the lock: nothing is handed over from now on.
     fn shut(&self) {
-        if platform::owners_look() {
+        if self.owner_looks {
             self.hatch.shut();
         }
     }

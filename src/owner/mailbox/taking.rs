@@ -6,13 +6,11 @@
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 
-use super::{Inner, Mailbox, Open, Takes};
+use super::{Mailbox, Open, Takes};
 use crate::owner::backlog::Backlog;
 use crate::owner::job::{Job, Plain, Seen, Sent};
 use crate::owner::ticket::Mine;
-use crate::owner::work::Work;
 use crate::platform;
-use crate::sync::Setter;
 use crate::wait::{Activation, Kind, Op};
 
 /// A batch that was taken too early: it did not make up for the way of the lock to and fro.
@@ -34,9 +32,9 @@ impl<T> Default for Batch<T> {
 /// What the owner does next.
 #[must_use]
 pub(in crate::owner) enum Next<T> {
-    /// Run this, which has been begun.
-    Run(Job<T>),
-    /// Run the post that was moved to where it is to be run.
+    /// Run the job that was moved to where it is run, and has been begun.
+    Run,
+    /// The same, of a post on nobody's behalf.
     RunPlain(Plain),
     /// Run this, which was handed over and has been begun.
     RunHanded(Sent<T>),
@@ -50,18 +48,11 @@ pub(in crate::owner) enum Next<T> {
     End,
 }
 
-/// The owner took jobs into its batch, or one.
-struct Took<T> {
-    one: Option<Job<T>>,
-    /// For whom there is room now.
-    room: Vec<Setter<()>>,
-}
-
 impl<T> Mailbox<T> {
-    /// The owner's next job. Without one it parks, or `looks` again for a while before it asks anew. A post on nobody's
-    /// behalf is moved to `plain`.
+    /// The owner's next job, which is moved to `job`. Without one the owner parks, or `looks` again for a while before
+    /// it asks anew.
     #[inline(always)]
-    pub(in crate::owner) fn next(&self, batch: &Batch<T>, looks: bool, plain: &mut Work<T>) -> Next<T> {
+    pub(in crate::owner) fn next(&self, batch: &Batch<T>, looks: bool, job: &mut Job<T>) -> Next<T> {
         self.object.step(Op::unasked("next job"), Kind::Take);
         let (mut batch, taken) = (batch.jobs.borrow_mut(), &batch.taken);
         loop {
@@ -73,15 +64,15 @@ impl<T> Mailbox<T> {
                     return Next::Refuse(std::mem::take(&mut batch));
                 }
                 self.in_batch.store(self.in_batch.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
-                if let Some(about) = batch.pop_plain(plain) {
-                    return Next::RunPlain(about);
+                if let Some(plain) = batch.pop_plain(&mut job.work) {
+                    return Next::RunPlain(plain);
                 }
-                match batch.pop() {
-                    Some(job) if job.begin() == Mine::Yes => return Next::Run(job),
-                    _ => continue,
+                if batch.pop(job) && job.begin() == Mine::Yes {
+                    return Next::Run;
                 }
+                continue;
             }
-            if platform::owners_look() && self.hatch.done(looks) {
+            if self.owner_looks && self.hatch.done(looks) {
                 return Next::Look;
             }
             match self.handed() {
@@ -96,13 +87,22 @@ impl<T> Mailbox<T> {
             if self.has_been_handed() {
                 continue;
             }
-            if let Some(Took { room, one }) = self.take(&mut inner, &mut batch, taken) {
+            if self.takes == Takes::All && !inner.queue.is_empty() {
+                std::mem::swap(&mut inner.queue, &mut batch);
+                taken.set(inner.queued - inner.taken);
+                self.in_batch.store(taken.get() as usize, Ordering::Relaxed);
+                inner.taken = inner.queued;
+                continue;
+            }
+            if self.takes == Takes::One && inner.queue.pop(job) {
+                inner.taken += 1;
+                let room = inner.have_room(self.capacity);
                 drop(inner);
                 room.into_iter().for_each(|waiting| waiting.set(()));
-                match one {
-                    Some(job) if job.begin() == Mine::Yes => return Next::Run(job),
-                    _ => continue,
+                if job.begin() == Mine::Yes {
+                    return Next::Run;
                 }
+                continue;
             }
             if inner.may_end() {
                 inner.ended.witness();
@@ -114,10 +114,10 @@ impl<T> Mailbox<T> {
             }
             inner.parked = true;
             inner.idle = true;
-            let idle = std::mem::take(&mut inner.until_idle);
+            let idle = inner.until_idle.take_all();
             drop(inner);
             drop(batch);
-            if !idle.is_empty() {
+            if let Some(idle) = idle {
                 idle.for_each(|waiting| waiting.set(()));
             }
             return Next::Park;
@@ -130,40 +130,22 @@ impl<T> Mailbox<T> {
         if inner.parked {
             return false;
         }
-        match inner.queue.iter().next() {
+        match inner.queue.front() {
             Some(job) => job.about.witness(),
             None => inner.ended.witness(),
         }
         true
     }
 
-    /// Takes all jobs from the queue into the batch, or one, and says for whom there is room now.
-    fn take(&self, inner: &mut Inner<T>, batch: &mut Backlog<T>, taken: &Cell<u64>) -> Option<Took<T>> {
-        if inner.queue.is_empty() {
-            return None;
-        }
-        let one = match self.takes {
-            Takes::One => inner.queue.pop(),
-            Takes::All => {
-                std::mem::swap(&mut inner.queue, batch);
-                taken.set(inner.queued - inner.taken);
-                self.in_batch.store(taken.get() as usize, Ordering::Relaxed);
-                None
-            }
-        };
-        inner.taken = if one.is_some() { inner.taken + 1 } else { inner.queued };
-        Some(Took { room: inner.have_room(self.capacity), one })
-    }
-
     /// What an owner that looked was handed; nothing where it never looks.
     #[inline(always)]
     pub(super) fn handed(&self) -> Option<Sent<T>> {
-        let sent = if platform::owners_look() { self.hatch.take() } else { None };
+        let sent = if self.owner_looks { self.hatch.take() } else { None };
         sent.inspect(Sent::fetch)
     }
 
     pub(super) fn has_been_handed(&self) -> bool {
-        platform::owners_look() && self.hatch.is_full()
+        self.owner_looks && self.hatch.is_full()
     }
 
     /// Whether there is a job that carries one of the awaited activations or is needed, or one that is to be
@@ -188,7 +170,12 @@ impl<T> Mailbox<T> {
 
     /// The first job that carries one of the awaited activations or is needed. If nothing runs any more: what is
     /// to be refused, or those who wait for it would wait until the owner's own wait is over.
-    pub(in crate::owner) fn next_of(&self, batch: &Batch<T>, awaited: &[Activation]) -> Option<Next<T>> {
+    pub(in crate::owner) fn next_of(
+        &self,
+        batch: &Batch<T>,
+        awaited: &[Activation],
+        job: &mut Job<T>,
+    ) -> Option<Next<T>> {
         self.object.step(Op::unasked("next job"), Kind::Take);
         loop {
             let mut inner = self.inner.lock();
@@ -199,18 +186,18 @@ impl<T> Mailbox<T> {
             }
             let first = first_of(&batch, &inner.queue, awaited)?;
             let taken = batch.len();
-            let (job, room) = if first < taken {
+            let room = if first < taken {
                 self.in_batch.store(taken - 1, Ordering::Relaxed);
-                (batch.remove(first)?, Vec::new())
+                batch.remove(first, job);
+                Vec::new()
             } else {
-                let job = inner.queue.remove(first - taken)?;
-                let room = inner.is_taken(&job, self.capacity);
-                (job, room)
+                inner.queue.remove(first - taken, job);
+                inner.is_taken(job, self.capacity)
             };
             drop((inner, batch));
             room.into_iter().for_each(|waiting| waiting.set(()));
             if job.begin() == Mine::Yes {
-                return Some(Next::Run(job));
+                return Some(Next::Run);
             }
         }
     }
@@ -225,7 +212,7 @@ impl<T> Mailbox<T> {
     #[inline]
     fn gather(&self, last: u64) {
         let looks = match last {
-            _ if !platform::CAN_SPIN || self.takes == Takes::One => 0,
+            _ if !platform::CAN_SPIN || !self.owner_looks || self.takes == Takes::One => 0,
             0..2 => 8,
             2..SMALL_BATCH => 32,
             _ => 0,
