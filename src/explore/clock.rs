@@ -92,9 +92,10 @@ impl Clocks {
     /// What has happened here or there.
     #[inline]
     pub(super) fn join(&mut self, a: u32, b: u32) -> u32 {
-        if a == b || b == NOTHING {
-            return a;
-        }
+        if a == b || b == NOTHING { a } else { self.of_both(a, b) }
+    }
+
+    fn of_both(&mut self, a: u32, b: u32) -> u32 {
         let (of_a, of_b) = (self.at(a), self.at(b));
         let mut both = *of_a;
         both.join(of_b);

@@ -40,6 +40,16 @@ impl About {
     /// Of a job that is queued at this moment.
     #[inline(always)]
     pub(super) fn new(op: Op, lineage: Option<Arc<Lineage>>, sender: TaskId) -> Self {
+        Self::of(op, lineage, sender.into(), Stamp::here())
+    }
+
+    /// Of no job.
+    pub(super) fn none() -> Self {
+        Self::of(Op::unasked(""), None, Sender(0), Stamp::default())
+    }
+
+    #[inline(always)]
+    fn of(op: Op, lineage: Option<Arc<Lineage>>, sender: Sender, queued: Stamp) -> Self {
         let (label, at) = op.parts();
         Self {
             lineage,
@@ -47,22 +57,8 @@ impl About {
             label: NonNull::from(label).cast(),
             // A label longer than four gigabytes is cut.
             label_length: u32::try_from(label.len()).unwrap_or(0),
-            sender: sender.into(),
-            queued: Stamp::here(),
-            queued_at: QueuedAt::now(),
-        }
-    }
-
-    /// Of no job.
-    pub(super) fn none() -> Self {
-        let (label, at) = Op::unasked("").parts();
-        Self {
-            lineage: None,
-            at,
-            label: NonNull::from(label).cast(),
-            label_length: 0,
-            sender: Sender(0),
-            queued: Stamp::default(),
+            sender,
+            queued,
             queued_at: QueuedAt::now(),
         }
     }
@@ -92,6 +88,7 @@ impl About {
         self.lineage.as_ref()
     }
 
+    /// The same, taken away: nobody holds on to those on whose behalf a job has acted.
     pub(super) fn take_lineage(&mut self) -> Option<Arc<Lineage>> {
         self.lineage.take()
     }

@@ -103,22 +103,17 @@ impl<V> Drop for Setter<V> {
 }
 
 impl<V, X> Slot<V, X> {
+    /// One for both halves.
     #[inline(always)]
-    fn new(provider: Option<TaskId>, extra: X) -> Self {
-        Self {
+    pub(crate) fn shared(provider: Option<TaskId>, extra: X) -> Arc<Self> {
+        platform::arc(|| Self {
             state: AtomicU64::new(state::EMPTY),
             provider: std::sync::atomic::AtomicU64::new(provider.map_or(0, TaskId::word)),
             object: Object::new(),
             value: UnsafeCell::new(None),
             then: UnsafeCell::new(None),
             extra,
-        }
-    }
-
-    /// One for both halves.
-    #[inline(always)]
-    pub(crate) fn shared(provider: Option<TaskId>, extra: X) -> Arc<Self> {
-        platform::arc(|| Self::new(provider, extra))
+        })
     }
 
     /// Settles the slot. Whoever calls this is its one setter, and calls it once. (A value that is handed down and then

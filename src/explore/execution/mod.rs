@@ -422,10 +422,7 @@ impl Execution {
     /// What has happened there has happened for a task too.
     #[inline]
     fn learns(&self, fellow: &Fellow, clock: u32) {
-        let before = fellow.clock.get();
-        if clock != before && clock != NOTHING {
-            fellow.clock.set(self.clocks.borrow_mut().join(before, clock));
-        }
+        fellow.clock.set(self.clocks.borrow_mut().join(fellow.clock.get(), clock));
     }
 
     #[inline]

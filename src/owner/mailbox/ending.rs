@@ -84,8 +84,7 @@ impl<T> Mailbox<T> {
     /// Accepts nothing from now on, and cancels the runs. What was accepted still runs.
     pub(in crate::owner) fn close(&self) {
         self.object.step(Op::unasked("close"), Kind::Close);
-        let nothing = self.close_to(Open::Draining);
-        debug_assert!(nothing.is_none(), "what was accepted still runs");
+        drop(self.close_to(Open::Draining));
     }
 
     /// Accepts nothing from now on, cancels the runs, and returns what was accepted and is still in the queue; what
@@ -93,7 +92,7 @@ impl<T> Mailbox<T> {
     pub(in crate::owner) fn close_now(&self) -> Backlog<T> {
         self.object.observe();
         self.object.step(Op::unasked("close"), Kind::CloseNow);
-        self.close_to(Open::No).unwrap_or_default()
+        self.close_to(Open::No)
     }
 
     /// There is nobody to run anything: as [`close_now`](Self::close_now).
@@ -101,15 +100,14 @@ impl<T> Mailbox<T> {
         if self.inner.lock().open == Open::Yes {
             self.object.step(Op::unasked("close"), Kind::Close);
         }
-        let mut refused = self.close_to(Open::No).unwrap_or_default();
+        let mut refused = self.close_to(Open::No);
         if let Some(job) = self.handed() {
             refused.push(&job.about, job.promise);
         }
         refused
     }
 
-    /// Returns what is in the queue, if that is not to run, and is not nothing.
-    fn close_to(&self, open: Open) -> Option<Backlog<T>> {
+    fn close_to(&self, open: Open) -> Backlog<T> {
         let mut inner = self.inner.lock();
         inner.open = inner.open.max(open);
         // What was handed over before is the owner's.
@@ -117,11 +115,11 @@ impl<T> Mailbox<T> {
             self.shut();
         }
         inner.ended = inner.ended.and_here();
-        let mut refused = None;
+        let mut refused = Backlog::default();
         let mut room = VecDeque::new();
         if open == Open::No {
             self.hints.nothing_runs.store(true, Ordering::Relaxed);
-            refused = (!inner.queue.is_empty()).then(|| std::mem::take(&mut inner.queue));
+            std::mem::swap(&mut inner.queue, &mut refused);
             inner.taken = inner.queued;
             std::mem::swap(&mut inner.room, &mut room);
         }
@@ -185,13 +183,9 @@ impl<T> Mailbox<T> {
     pub(in crate::owner) fn end(&self, how: Result<(), Panicked>) {
         let mut inner = self.inner.lock();
         inner.end = Some(how);
-        let told = [inner.until_end.take_all(), inner.until_idle.take_all()];
+        let told = std::mem::take(&mut inner.until_end).chain(std::mem::take(&mut inner.until_idle));
         drop(inner);
-        told.into_iter()
-            .flatten()
-            .flatten()
-            .take(if seeded(Bug::EndToldOnce) { 1 } else { usize::MAX })
-            .for_each(|waiting| waiting.set(()));
+        told.take(if seeded(Bug::EndToldOnce) { 1 } else { usize::MAX }).for_each(|waiting| waiting.set(()));
     }
 
     /// How the owner ended, if it has.
