@@ -160,10 +160,11 @@ impl<J> Hatch<J> {
     /// nothing has been queued meanwhile: then it is open.
     #[must_use]
     #[inline]
-    pub(super) fn done(&self, looks: bool) -> bool {
+    pub(super) fn done(&self, looks: impl FnOnce() -> bool) -> bool {
         if !self.taken.load(Ordering::Relaxed) {
             return false;
         }
+        let looks = looks();
         let alone = self.become_from(HANDED, if looks { OPEN } else { SHUT }).is_ok();
         if !alone {
             // FOLLOWED: somebody has queued something, or shut it.

@@ -99,7 +99,7 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
     // The scope of the jobs that are in the middle of no other, one after the other.
     me.inside(Op::unasked(""), || {
         loop {
-            match shared.mailbox.next(&runner.batch, looks, &mut job) {
+            match shared.mailbox.next(&runner.batch, || looks && me.patience.may_pay(), &mut job) {
                 Next::Run => {
                     runner.run(&mut job, Inside::NoOther);
                     looks = can_look;

@@ -28,6 +28,10 @@ const MOST_PARKED: u32 = 1_024;
 const TRIES: u32 = 2;
 /// A yield that took longer, in microseconds, went to somebody else.
 const LONG_YIELD: u128 = 50;
+/// For each microsecond of it, how many waits are parked at once: those of a busy neighbour take about 10 us each, so
+/// that it costs them half a percent. And at most, which is about a second.
+const PARKED_FOR_IT: u32 = 20;
+const MOST_PARKED_FOR_IT: u32 = 100_000;
 /// How many waits are timed after a long yield; otherwise it is one in eight.
 const SUSPICIOUS: u32 = 257;
 
@@ -46,14 +50,21 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
+    /// Whether the wait that begins is one that looks.
+    #[inline]
+    pub(crate) fn may_pay(&self) -> bool {
+        if scheduler::is_explored() {
+            return false;
+        }
+        let parks = self.parks.get();
+        self.parks.set(parks.saturating_sub(1));
+        parks == 0
+    }
+
     /// Looks for a while whether it is `ready`; says whether it was. `partner` is the processor on which whoever
     /// can make it so ran last.
     pub(crate) fn pays(&self, partner: impl Fn() -> u32, ready: impl Fn() -> bool) -> bool {
-        if !platform::CAN_SPIN || scheduler::is_explored() {
-            return false;
-        }
-        if self.parks.get() > 0 {
-            self.parks.set(self.parks.get() - 1);
+        if !platform::CAN_SPIN {
             return false;
         }
         let mut charged = 0;
@@ -92,7 +103,8 @@ impl Patience {
                 if took > LONG_YIELD {
                     let came = ready();
                     if came {
-                        *charged = u32::try_from(took).unwrap_or(u32::MAX).saturating_mul(5).min(20_000);
+                        let took = u32::try_from(took).unwrap_or(u32::MAX);
+                        *charged = took.saturating_mul(PARKED_FOR_IT).min(MOST_PARKED_FOR_IT);
                         self.suspicious.set(SUSPICIOUS);
                     }
                     return came;

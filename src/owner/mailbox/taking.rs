@@ -52,7 +52,12 @@ impl<T> Mailbox<T> {
     /// The owner's next job, which is moved to `job`. Without one the owner parks, or `looks` again for a while before
     /// it asks anew.
     #[inline(always)]
-    pub(in crate::owner) fn next(&self, batch: &Batch<T>, looks: bool, job: &mut Job<T>) -> Next<T> {
+    pub(in crate::owner) fn next(
+        &self,
+        batch: &Batch<T>,
+        looks: impl Fn() -> bool,
+        job: &mut Job<T>,
+    ) -> Next<T> {
         self.object.step(Op::unasked("next job"), Kind::Take);
         let (mut batch, taken) = (batch.jobs.borrow_mut(), &batch.taken);
         loop {
@@ -72,7 +77,7 @@ impl<T> Mailbox<T> {
                 }
                 continue;
             }
-            if self.owner_looks && self.hatch.done(looks) {
+            if self.owner_looks && self.hatch.done(&looks) {
                 return Next::Look;
             }
             match self.handed() {
@@ -108,7 +113,7 @@ impl<T> Mailbox<T> {
                 inner.ended.witness();
                 return Next::End;
             }
-            if looks && self.hatch.open() {
+            if looks() && self.hatch.open() {
                 inner.idle = false;
                 return Next::Look;
             }
