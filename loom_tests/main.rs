@@ -9,6 +9,7 @@
 //! | `handing.rs` | whoever can end a wait changes, or is gone, while others look |
 //! | `kinds.rs` | waits of different kinds that wait for each other |
 //! | `owner.rs` | the mailbox, replies and shutdown |
+//! | `parking.rs` | the word by which a task sleeps |
 //! | `hatch.rs` | an owner that looks before it parks |
 //! | `closing.rs` | room, idleness, and the end of an owner |
 //! | `leaving.rs` | a caller that leaves, a run that is cancelled |
@@ -19,7 +20,7 @@
 //!
 //! Each property prints its verdict and its number of executions. A twin with teeth is the same model with a bug
 //! seeded into the crate, run in a child process, which has to fail the way the property says.
-//! Not covered: parking_lot's own lock word and the parking of OS threads (trusted), and systems larger than
+//! Not covered: parking_lot's own lock word and what the system does for threads that sleep (trusted), and systems larger than
 //! the models.
 #![cfg(loom)]
 
@@ -33,5 +34,6 @@ mod kinds;
 mod leaving;
 mod locks;
 mod owner;
+mod parking;
 mod runner;
 mod session;

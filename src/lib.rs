@@ -84,6 +84,27 @@ pub mod checking {
         crate::wait::name(crate::wait::current_id())
     }
 
+    /// The word that a native task sleeps by. (The tasks of a model wait for a channel: fewer executions.)
+    #[derive(Debug, Default)]
+    pub struct Bed(crate::platform::Bed);
+
+    impl Bed {
+        /// Sleeps until there is a token, and takes it.
+        pub fn park(&self) {
+            self.0.park();
+        }
+
+        /// Takes the token, or gives up; says whether it was there.
+        pub fn park_briefly(&self) -> bool {
+            self.0.park_briefly()
+        }
+
+        /// Leaves a token.
+        pub fn unpark(&self) {
+            self.0.unpark();
+        }
+    }
+
     /// Has the owners of the models on this thread look before they park, or not.
     pub fn let_owners_look(look: bool) {
         crate::platform::let_owners_look(look);

@@ -14,6 +14,7 @@ use loom::sync::mpsc;
 pub(crate) use loom::sync::atomic;
 pub(crate) use loom::thread_local;
 
+use super::token::{SLEEPS, Token};
 use super::{Bug, Caught};
 
 /// Whether the environment asks for this bug: `IMPASSE_SEEDED_BUG=no-fence`.
@@ -92,6 +93,38 @@ impl Parker {
 
     pub(crate) fn unpark(&self) {
         self.sender.send(()).expect("the receiver lives as long as this");
+    }
+}
+
+/// Sleeps by the word that a native task sleeps by. The system's part is a lock and a condition here: whoever sleeps
+/// looks at the word once more, and is not woken in between.
+#[derive(Debug, Default)]
+pub(crate) struct Bed {
+    token: Token,
+    system: loom::sync::Mutex<()>,
+    wake: loom::sync::Condvar,
+}
+
+impl Bed {
+    pub(crate) fn park(&self) {
+        while !self.token.is_taken() {
+            let system = self.system.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.token.word().load(atomic::Ordering::Relaxed) == SLEEPS {
+                drop(self.wake.wait(system));
+            }
+        }
+    }
+
+    /// The time is up at once.
+    pub(crate) fn park_briefly(&self) -> bool {
+        self.token.is_taken() || self.token.is_taken_at_last()
+    }
+
+    pub(crate) fn unpark(&self) {
+        if self.token.leave() {
+            let _system = self.system.lock().unwrap_or_else(PoisonError::into_inner);
+            self.wake.notify_one();
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) use model::*;
 
 mod in_place;
 mod seeded;
+mod token;
 pub(crate) use in_place::{arc, rc};
 pub(crate) use seeded::Bug;
 

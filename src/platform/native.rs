@@ -2,16 +2,19 @@
 
 #![allow(unsafe_code)]
 
+mod parker;
+
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Once, OnceLock, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) use std::sync::atomic;
 pub(crate) use std::thread_local;
 
+pub(crate) use parker::Parker;
 pub(crate) use parking_lot::Mutex;
 /// A lock around something that is no part of a property: models do not see it. (Not the standard library's, which
 /// ThreadSanitizer does not see.)
@@ -33,48 +36,6 @@ macro_rules! global {
     };
 }
 pub(crate) use global;
-
-/// A token that one task waits for: [`unpark`](Parker::unpark) leaves it, [`park`](Parker::park) takes it.
-///
-/// A token left twice is one token, and a token may be a leftover from an earlier wait, so a park always
-/// stands in a loop that looks at what it really waits for.
-#[derive(Debug, Default)]
-pub(crate) struct Parker {
-    token: AtomicBool,
-    sleeping: Mutex<()>,
-    wake: parking_lot::Condvar,
-}
-
-impl Parker {
-    /// Blocks until the token is there, then takes it.
-    pub(crate) fn park(&self) {
-        if !self.token.swap(false, Ordering::Acquire) {
-            let mut sleeping = self.sleeping.lock();
-            while !self.token.swap(false, Ordering::Acquire) {
-                self.wake.wait(&mut sleeping);
-            }
-        }
-    }
-
-    /// Blocks until the token is there, then takes it, or until this moment; says whether the time is up.
-    pub(crate) fn park_until(&self, deadline: Instant) -> bool {
-        let mut sleeping = self.sleeping.lock();
-        while !self.token.swap(false, Ordering::Acquire) {
-            if self.wake.wait_until(&mut sleeping, deadline).timed_out() {
-                return !self.token.swap(false, Ordering::Acquire);
-            }
-        }
-        false
-    }
-
-    /// Leaves the token and wakes the task.
-    pub(crate) fn unpark(&self) {
-        self.token.store(true, Ordering::Release);
-        // A task that saw no token holds the lock until it sleeps, so this cannot fall between the two.
-        drop(self.sleeping.lock());
-        self.wake.notify_one();
-    }
-}
 
 /// Whether waits are published and looked at. Not in a build that `impasse-bench` compares the others with.
 pub(crate) const DETECTS: bool = cfg!(not(undetected));

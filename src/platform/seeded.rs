@@ -59,6 +59,10 @@ pub(crate) enum Bug {
     CloseAjar,
     /// The owner is not woken by what comes while it parks.
     ForgetParked,
+    /// A token is taken by a relaxed read.
+    RelaxedToken,
+    /// Whoever leaves a token looks first whether the task sleeps.
+    WakeByLook,
     /// Whoever leaves a call takes its job back although the owner has begun it.
     LeaveWithJob,
     /// A job that comes does not end the owner's idleness.
@@ -78,7 +82,7 @@ pub(crate) enum Bug {
 impl Bug {
     /// What the twin's environment calls it.
     #[allow(dead_code, reason = "read under loom only")]
-    pub(crate) const ALL: [(&'static str, Bug); 33] = [
+    pub(crate) const ALL: [(&'static str, Bug); 35] = [
         ("no-fence", Bug::NoFence),
         ("relaxed-publish", Bug::RelaxedPublish),
         ("relaxed-look", Bug::RelaxedLook),
@@ -105,6 +109,8 @@ impl Bug {
         ("tell-nobody", Bug::TellNobody),
         ("close-ajar", Bug::CloseAjar),
         ("forget-parked", Bug::ForgetParked),
+        ("relaxed-token", Bug::RelaxedToken),
+        ("wake-by-look", Bug::WakeByLook),
         ("leave-with-job", Bug::LeaveWithJob),
         ("stays-idle", Bug::StaysIdle),
         ("room-for-nobody", Bug::RoomForNobody),
