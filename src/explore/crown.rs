@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::mutants::{self, Mutant};
-use super::search::{Move, Search};
+use super::search::{Move, Race, Search};
 
 const ROOT: u32 = 0;
 const NOBODY: u32 = u32::MAX;
@@ -65,7 +65,7 @@ pub(super) struct Item {
     /// Siblings to the right of the path at each depth, as last seen: their steps, and whether they are free.
     right: Vec<Vec<(Move, bool)>>,
     /// Those of the last execution.
-    races: Vec<(usize, usize)>,
+    races: Vec<Race>,
     /// Reversals that were put into the crown already.
     sent: HashSet<u64>,
 }
@@ -148,12 +148,11 @@ impl Crown {
         let mut races = std::mem::take(&mut item.races);
         races.clear();
         races.extend(search.races());
-        for &(i, j) in &races {
-            search.reverse(i, j);
-            if i >= item.floor() {
-                search.insert(i);
-            } else if !search.is_asleep(i) {
-                self.send(item, search, i);
+        for &race in &races {
+            if race.first >= item.floor() {
+                search.insert(race);
+            } else if !search.is_asleep(race) {
+                self.send(item, search, race);
             }
         }
         item.races = races;
@@ -182,20 +181,19 @@ impl Crown {
         }
     }
 
-    /// Puts the search's sequence into the crown at depth `at` of the item's path.
-    fn send(&self, item: &mut Item, search: &mut Search, at: usize) {
+    /// Puts the reversal of a race into the crown.
+    fn send(&self, item: &mut Item, search: &Search, race: Race) {
+        let at = race.first;
         item.right.resize(item.right.len().max(at + 1), Vec::new());
         // Most reversals have been seen before: no lock for those.
-        let known =
-            item.right[at].iter().find(|(step, _)| search.weak_initial(&search.sequence, *step).is_some());
-        if known.is_some_and(|(_, free)| *free) || !item.sent.insert(fingerprint(search, at)) {
+        let comes_first = |step: Move| search.weak_initial(search.reversed(race), step).is_some();
+        let known = item.right[at].iter().find(|(step, _)| comes_first(*step));
+        if known.is_some_and(|(_, free)| *free) || !item.sent.insert(fingerprint(search, race)) {
             return;
         }
         let mut tree = self.tree();
-        let mut sequence = std::mem::take(&mut search.sequence);
         let (from, child) = (item.path[at], item.path[at + 1]);
-        let added = tree.insert(search, from, child, &mut sequence);
-        search.sequence = sequence;
+        let added = tree.insert(search, from, child, search.reversed(race).collect());
         let siblings = tree.nodes[from as usize].children.iter().skip_while(|node| **node != child).skip(1);
         let seen = siblings.map(|node| &tree.nodes[*node as usize]).map(|node| (node.step, node.free));
         item.right[at] = seen.collect();
@@ -268,14 +266,15 @@ impl Tree {
         }
     }
 
-    fn insert(&mut self, search: &Search, from: u32, child: u32, sequence: &mut Vec<usize>) -> bool {
+    fn insert(&mut self, search: &Search, from: u32, child: u32, mut sequence: Vec<usize>) -> bool {
         let mut at = from;
         let place = self.nodes[at as usize].children.iter().position(|node| *node == child);
         let mut right_of = place.expect("the path goes through it") + 1;
         loop {
             let siblings = self.nodes[at as usize].children[right_of..].iter();
             let down = siblings.copied().find_map(|node| {
-                search.weak_initial(sequence, self.nodes[node as usize].step).map(|place| (node, place))
+                let step = self.nodes[node as usize].step;
+                search.weak_initial(sequence.iter().copied(), step).map(|place| (node, place))
             });
             let Some((node, place)) = down else { break };
             if let Some(place) = place {
@@ -342,15 +341,15 @@ impl Tree {
 
 /// A number for the reversal at this depth (FNV-1a); two that share it by accident would lose one, with a
 /// probability of one in 2^64 for each pair.
-fn fingerprint(search: &Search, at: usize) -> u64 {
+fn fingerprint(search: &Search, race: Race) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |value: u64| {
         hash = (hash ^ value).wrapping_mul(0x100_0000_01b3);
         hash ^= hash >> 29;
     };
-    add(at as u64);
-    for place in &search.sequence {
-        let event = &search.nodes[*place].event;
+    add(race.first as u64);
+    for place in search.reversed(race) {
+        let event = &search.nodes[place].event;
         add(u64::from(event.step.task) << 32 | event.nth as u64);
         add(u64::from(event.step.touch.object) << 8 | event.step.touch.kind as u64);
     }

@@ -10,7 +10,7 @@
 //! Every node of the path knows the steps that are asleep there (what follows them has been explored, up to
 //! their first dependent step) and the branches still to be taken, as an ordered tree of steps. To reverse the
 //! race of events i and j is to take, at the node of i, the sequence v of all that came after i without having
-//! to, and then j. If some sleeper is a weak initial of v, the reversal has been explored; else v is inserted into
+//! to, and j. If some sleeper is a weak initial of v, the reversal has been explored; else v is inserted into
 //! the tree: down where a branch is a weak initial of what is left of it, otherwise as a branch to the right.
 //!
 //! **A cycle.** An arrival that closes a cycle of waits and is told so depends on the arrivals of that cycle,
@@ -81,6 +81,13 @@ pub(super) enum First {
     Highest,
 }
 
+/// Two events of the path that nothing else orders, by their places.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Race {
+    pub(super) first: usize,
+    pub(super) second: usize,
+}
+
 /// A program that does not do the same thing twice.
 #[derive(Clone, Debug)]
 pub(super) struct Parted {
@@ -110,8 +117,8 @@ pub(super) struct Search {
     pub(super) closes: bool,
     pub(super) too_long: bool,
     pub(super) parted: Option<Parted>,
-    /// The steps that reverse a race, as places of the path.
-    pub(super) sequence: Vec<usize>,
+    /// A sequence that is being inserted.
+    sequence: Vec<usize>,
 }
 
 impl Search {
@@ -259,29 +266,36 @@ impl Search {
         }
     }
 
-    /// Every race of the last execution: the places of its two events.
-    pub(super) fn races(&self) -> impl Iterator<Item = (usize, usize)> {
+    /// Every race of the last execution.
+    pub(super) fn races(&self) -> impl Iterator<Item = Race> {
         let from = if mutants::is(Mutant::NewRacesOnly) { self.fresh } else { 0 };
-        let of = |j: usize| self.nodes[j].races.iter().map(move |i| (*i as usize, j));
+        let of = |second: usize| {
+            self.nodes[second].races.iter().map(move |first| Race { first: *first as usize, second })
+        };
         (from..self.depth).flat_map(of)
     }
 
-    /// Makes the sequence that reverses a race of the last execution.
-    pub(super) fn reverse(&mut self, i: usize, j: usize) {
-        let mut sequence = std::mem::take(&mut self.sequence);
-        sequence.clear();
-        let (earlier, after) = (&self.nodes[i].event, &self.nodes[i + 1..self.depth]);
-        let had_to = |node: &Node| earlier.is_before(&node.event);
-        let others = after.iter().enumerate().filter(|(at, node)| i + 1 + at != j && !had_to(node));
-        sequence.extend(others.map(|(at, _)| i + 1 + at));
-        sequence.push(j);
-        self.sequence = sequence;
+    /// The sequence that reverses a race of the last execution, as places of the path.
+    ///
+    /// Its second event stands where it came: what came later and did not have to come after the first one did not have
+    /// to come after the second either.
+    #[inline]
+    pub(super) fn reversed(&self, race: Race) -> impl Iterator<Item = usize> + Clone + '_ {
+        let Race { first, second } = race;
+        let earlier = &self.nodes[first].event;
+        let had_to = move |at: usize| earlier.is_before(&self.nodes[at].event);
+        (first + 1..self.depth).filter(move |at| *at == second || !had_to(*at))
     }
 
     /// Whether a step can come first in the sequence, possibly because it does not matter to it: then at which
     /// place of the sequence it is, if it is in it.
-    pub(super) fn weak_initial(&self, sequence: &[usize], step: Move) -> Option<Option<usize>> {
-        let events = || sequence.iter().map(|k| &self.nodes[*k].event);
+    #[inline]
+    pub(super) fn weak_initial(
+        &self,
+        sequence: impl Iterator<Item = usize> + Clone,
+        step: Move,
+    ) -> Option<Option<usize>> {
+        let events = || sequence.clone().map(|at| &self.nodes[at].event);
         if let Some((place, of_task)) = events().enumerate().find(|(_, event)| event.step.task == step.task) {
             let first = events().take(place).all(|earlier| !earlier.is_before(of_task));
             return first.then_some(Some(place));
@@ -289,25 +303,28 @@ impl Search {
         if mutants::is(Mutant::StricterWeakInitial) {
             return None;
         }
-        let independent = sequence.iter().all(|k| {
-            let node = &self.nodes[*k];
+        let independent = sequence.clone().all(|at| {
+            let node = &self.nodes[at];
             !depend(node.event.step.touch, step.touch) && node.disturbs >> step.task & 1 == 0
         });
         independent.then_some(None)
     }
 
-    /// Whether what the sequence leads to has been explored from this node already.
-    pub(super) fn is_asleep(&self, at: usize) -> bool {
-        self.nodes[at].sleep.iter().any(|sleeper| self.weak_initial(&self.sequence, *sleeper).is_some())
+    /// Whether what the reversal of a race leads to has been explored already.
+    pub(super) fn is_asleep(&self, race: Race) -> bool {
+        let sleep = &self.nodes[race.first].sleep;
+        sleep.iter().any(|sleeper| self.weak_initial(self.reversed(race), *sleeper).is_some())
     }
 
-    /// Adds the sequence to what is to be explored from this node.
-    pub(super) fn insert(&mut self, at: usize) {
-        if self.is_asleep(at) {
+    /// Adds the reversal of a race to what is to be explored.
+    pub(super) fn insert(&mut self, race: Race) {
+        if self.is_asleep(race) {
             return;
         }
         let mut sequence = std::mem::take(&mut self.sequence);
-        self.insert_right_of(self.nodes[at].branches, &mut sequence);
+        sequence.clear();
+        sequence.extend(self.reversed(race));
+        self.insert_right_of(self.nodes[race.first].branches, &mut sequence);
         self.sequence = sequence;
     }
 
@@ -315,7 +332,7 @@ impl Search {
         let (mut last, mut branch) = (taken, self.branches[taken].next);
         while branch != NO_BRANCH {
             let here = self.branches[branch];
-            (last, branch) = match self.weak_initial(sequence, here.step) {
+            (last, branch) = match self.weak_initial(sequence.iter().copied(), here.step) {
                 None => (branch, here.next),
                 Some(place) => {
                     if let Some(place) = place {

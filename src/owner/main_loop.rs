@@ -17,7 +17,7 @@ use super::shared::Shared;
 use super::work::{Load as _, On, Work};
 use super::{Handle, trace};
 use crate::platform;
-use crate::wait::{self, Activation, Lineage, Local, Object, Op, Server, Task};
+use crate::wait::{Activation, Lineage, Local, Object, Op, Server, Task};
 
 /// The loop of an owner, not yet running: for a thread that exists already, such as the main thread of a UI.
 ///
@@ -116,11 +116,10 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
                 Next::Look => {
                     looks = me.patience.pays(|| shared.mailbox.caller(), || shared.mailbox.may_have_job());
                 }
-                Next::Park => {
-                    // An execution of an explorer that comes to its end ends this too. And there a token that was left
-                    // over is no reason for a step.
+                Next::Park { is_seen } => {
+                    // An execution of an explorer that comes to its end ends this too.
                     let mut parked = me.park();
-                    while parked.is_ok() && wait::is_explored() && !shared.mailbox.has_news() {
+                    while parked.is_ok() && is_seen && !shared.mailbox.has_news() {
                         parked = me.park();
                     }
                     if parked.is_err() {

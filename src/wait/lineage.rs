@@ -144,6 +144,14 @@ impl Behalf {
         self.0.borrow().lineage.cancel.clone()
     }
 
+    /// Asks about each run that the task acts on behalf of, and that can be cancelled.
+    #[inline(always)]
+    pub(super) fn each_cancel(&self, ask: impl FnMut(&Cancel)) {
+        if let Some(cancel) = &self.0.borrow().lineage.cancel {
+            cancel.all().for_each(ask);
+        }
+    }
+
     /// From now on the task acts on this behalf.
     pub(crate) fn set(&self, lineage: Lineage) {
         drop(self.0.replace(Acting { lineage, shared: None }));

@@ -109,19 +109,33 @@ pub(crate) struct Step<'a> {
 ///
 /// What the task will wait for stays where it is until then: others look at it meanwhile.
 #[must_use = "the task goes on when it is its turn"]
-pub(crate) struct Turn<'a>(
-    #[cfg(feature = "explore")] Option<std::ptr::NonNull<Yielder>>,
-    PhantomData<&'a dyn Resource>,
-);
+pub(crate) struct Turn<'a>(When, PhantomData<&'a dyn Resource>);
+
+enum When {
+    #[cfg(feature = "explore")]
+    Now(Goes),
+    /// When the coroutine of this is resumed, which is told how it goes on.
+    #[cfg(feature = "explore")]
+    Resumed(std::ptr::NonNull<Yielder>),
+}
+
+/// How a task goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goes {
+    On,
+    /// Everything is coming to an end: a wait that can fail is refused.
+    ToItsEnd,
+}
 
 /// With which a coroutine leaves its thread to the scheduler.
 #[cfg(feature = "explore")]
-pub(crate) type Yielder = corosensei::Yielder<(), ()>;
+pub(crate) type Yielder = corosensei::Yielder<Goes, ()>;
 
 impl Turn<'_> {
-    /// Now.
     #[cfg(feature = "explore")]
-    pub(crate) const NOW: Self = Self(None, PhantomData);
+    pub(crate) const fn now(goes: Goes) -> Self {
+        Self(When::Now(goes), PhantomData)
+    }
 
     /// When the coroutine of this, which asks, is resumed.
     ///
@@ -130,16 +144,18 @@ impl Turn<'_> {
     /// It lives for as long as that coroutine.
     #[cfg(feature = "explore")]
     pub(crate) const unsafe fn when_resumed(yielder: std::ptr::NonNull<Yielder>) -> Self {
-        Self(Some(yielder), PhantomData)
+        Self(When::Resumed(yielder), PhantomData)
     }
 
     /// Returns when it is the calling task's turn.
     #[inline(always)]
-    pub(crate) fn wait(self) {
-        #[cfg(feature = "explore")]
-        if let Some(yielder) = self.0 {
+    pub(crate) fn wait(self) -> Goes {
+        match self.0 {
+            #[cfg(feature = "explore")]
+            When::Now(goes) => goes,
             // SAFETY: of the coroutine that runs this.
-            unsafe { yielder.as_ref() }.suspend(());
+            #[cfg(feature = "explore")]
+            When::Resumed(yielder) => unsafe { yielder.as_ref() }.suspend(()),
         }
     }
 }
@@ -262,12 +278,11 @@ pub(super) fn arrive(
     access: Option<Access>,
     towards: &dyn Resource,
 ) -> Result<(), Cancelled> {
-    let is_ending = ask(|scheduler| {
+    let goes = ask(|scheduler| {
         let access = ended_by_cancel(scheduler, me, tried(scheduler, me, access));
-        scheduler.step(&Step { op, access, towards: Some(towards) }).wait();
-        scheduler.is_ending()
+        scheduler.step(&Step { op, access, towards: Some(towards) }).wait()
     });
-    goes_on(is_ending)
+    goes_on(goes)
 }
 
 /// Whether the execution goes on, for a wait whose step has been taken.
@@ -277,12 +292,12 @@ pub(super) fn arrive(
 /// It comes to its end.
 #[inline(always)]
 pub(super) fn still_goes_on() -> Result<(), Cancelled> {
-    goes_on(ask(|scheduler| scheduler.is_ending()))
+    if is_ending() { Err(Cancelled::ended()) } else { Ok(()) }
 }
 
 #[inline(always)]
-fn goes_on(is_ending: Option<bool>) -> Result<(), Cancelled> {
-    if is_ending == Some(true) { Err(Cancelled::ended()) } else { Ok(()) }
+fn goes_on(goes: Option<Goes>) -> Result<(), Cancelled> {
+    if goes == Some(Goes::ToItsEnd) { Err(Cancelled::ended()) } else { Ok(()) }
 }
 
 /// A task that serves does something else if it has to wait: its arrival is a try, and it looks at its mailbox too.
@@ -310,12 +325,12 @@ fn tried(scheduler: &dyn Scheduler, me: &Local, access: Option<Access>) -> Optio
 /// A wait on behalf of a run that somebody cancels touches what the cancelling touches.
 #[cfg_attr(not(feature = "explore"), allow(unused))]
 fn ended_by_cancel(scheduler: &dyn Scheduler, me: &Local, mut access: Option<Access>) -> Option<Access> {
-    for cancel in me.behalf.cancel().iter().flat_map(|cancel| cancel.all()) {
+    me.behalf.each_cancel(|cancel| {
         let cancel = cancel.object.name();
         if scheduler.is_ended_by(cancel, access.map_or(cancel, |access| access.object)) {
             access = access.or(Some(Access { object: cancel, kind: Kind::Look }));
         }
-    }
+    });
     access
 }
 
@@ -327,10 +342,7 @@ pub(crate) fn virtual_now() -> Option<Duration> {
 /// Blocks the calling task, if it is a coroutine; `None` if it is a thread.
 #[inline(always)]
 pub(super) fn park() -> Option<Result<(), Cancelled>> {
-    ask(|scheduler| {
-        scheduler.park().wait();
-        goes_on(Some(scheduler.is_ending()))
-    })
+    ask(|scheduler| goes_on(Some(scheduler.park().wait())))
 }
 
 /// Whether a timed wait of this coroutine may end at any moment; `None` if it is a thread.
@@ -429,15 +441,18 @@ impl Object {
         Access { object: self.name(), kind }
     }
 
-    /// Takes a step that is not the arrival of a wait.
+    /// Takes a step that is not the arrival of a wait; says whether it was one, for somebody may tell when.
     #[inline(always)]
-    pub(crate) fn step(self, op: Op, kind: Kind) {
-        ask(|scheduler| {
+    pub(crate) fn step(self, op: Op, kind: Kind) -> bool {
+        let is_seen = ask(|scheduler| {
             let access = self.access(kind);
-            if scheduler.is_seen(access) {
+            let is_seen = scheduler.is_seen(access);
+            if is_seen {
                 scheduler.step(&Step { op, access: Some(access), towards: None }).wait();
             }
+            is_seen
         });
+        is_seen == Some(true)
     }
 
     /// Takes the step of a wait for `towards`, if it has to wait.
@@ -453,9 +468,9 @@ impl Object {
     /// What `me`, the calling task, waits for is part of what ends the wait: see [`Scheduler::is_ended_by`].
     pub(super) fn is_waited_for(self, me: &Local) {
         ask(|scheduler| {
-            for cancel in me.behalf.cancel().iter().flat_map(|cancel| cancel.all()) {
+            me.behalf.each_cancel(|cancel| {
                 scheduler.is_ended_by(cancel.object.name(), self.name());
-            }
+            });
         });
     }
 

@@ -11,10 +11,10 @@ use super::NONE;
 use crate::explore::clock::NOTHING;
 use crate::explore::dependence::Touch;
 use crate::explore::names::Known;
-use crate::wait::explored::Yielder;
+use crate::wait::explored::{Goes, Yielder};
 use crate::wait::{Op, Resource, TaskId};
 
-pub(super) type Fiber = Coroutine<(), (), (), DefaultStack>;
+pub(super) type Fiber = Coroutine<Goes, (), (), DefaultStack>;
 
 /// How a task rests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -47,7 +47,7 @@ use crate::explore::overflow;
 use crate::explore::panics::{self, Panic};
 use crate::explore::report::Left;
 use crate::explore::supervise::Pulse;
-use crate::wait::explored::{Held, Turn, Yielder, waits_of, while_active};
+use crate::wait::explored::{Goes, Held, Turn, Yielder, waits_of, while_active};
 use crate::wait::{Deadlock, Task, TaskId};
 
 /// A task that ignores this many refusals is left suspended.
@@ -449,7 +449,7 @@ impl Execution {
         let fellow = self.fellow(number);
         fellow.becomes(id, clock);
         fellow.lowest.set(stack.limit().get());
-        let fiber = Coroutine::with_stack(stack, move |yielder: &Yielder, ()| {
+        let fiber = Coroutine::with_stack(stack, move |yielder: &Yielder, _| {
             running(|execution| execution.me().yielder.set(Some(yielder.into())))
                 .expect("a coroutine runs in an execution");
             if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
@@ -486,13 +486,20 @@ impl Execution {
         // SAFETY: the slot is only touched here, by `enlist` before the task runs first, and by `close` when no
         // task runs; what the coroutine calls meanwhile resumes nobody, and enlists others only.
         let fiber = unsafe { &mut *fellow.fiber.get() }.as_mut();
-        let ended = matches!(fiber.expect("it was enlisted").resume(()), CoroutineResult::Return(()));
+        let ended =
+            matches!(fiber.expect("it was enlisted").resume(self.goes()), CoroutineResult::Return(()));
         self.inside.set(false);
         self.pulse.rests();
         if ended {
             self.running.set(self.running.get() - 1);
             fellow.rest.set(Rest::Ended);
         }
+    }
+
+    /// How a task goes on now.
+    #[inline]
+    fn goes(&self) -> Goes {
+        if self.ending.get() { Goes::ToItsEnd } else { Goes::On }
     }
 
     /// The task that runs rests in this way until it is resumed.
@@ -509,7 +516,7 @@ impl Execution {
     #[inline(always)]
     fn rests_before<'a>(&self, pending: Pending) -> Turn<'a> {
         if self.takes_known(self.current.get(), pending.touch) {
-            return Turn::NOW;
+            return Turn::now(Goes::On);
         }
         self.me().pending.set(pending);
         self.at_step.set(self.at_step.get() | 1 << self.current.get());

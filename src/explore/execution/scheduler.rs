@@ -9,7 +9,7 @@ use super::fellow::{Pending, Rest};
 use crate::explore::clock::NOTHING;
 use crate::explore::dependence::Touch;
 use crate::explore::names;
-use crate::wait::explored::{Scheduler, Step, Turn};
+use crate::wait::explored::{Goes, Scheduler, Step, Turn};
 use crate::wait::{Access, Deadlock, Kind, Op, Resource, TaskId};
 
 impl Scheduler for Execution {
@@ -35,8 +35,7 @@ impl Scheduler for Execution {
 
     fn step<'a>(&self, step: &Step<'a>) -> Turn<'a> {
         if self.ending.get() {
-            self.refuse();
-            return Turn::NOW;
+            return self.refuses();
         }
         let touch = match step.access {
             None => Touch::NOTHING,
@@ -53,7 +52,7 @@ impl Scheduler for Execution {
         if self.goes_on_and_on() {
             return self.come_after_all(step, touch);
         }
-        Turn::NOW
+        Turn::now(Goes::On)
     }
 
     fn observe(&self, object: u64, with: u64) {
@@ -91,8 +90,11 @@ impl Scheduler for Execution {
     }
 
     fn park(&self) -> Turn<'static> {
-        if self.ending.get() || self.me().token.replace(false) {
-            return Turn::NOW;
+        if self.ending.get() {
+            return self.refuses();
+        }
+        if self.me().token.replace(false) {
+            return Turn::now(Goes::On);
         }
         self.rests(Rest::Blocked)
     }
@@ -119,8 +121,7 @@ impl Scheduler for Execution {
 
     fn yield_now(&self) -> Turn<'static> {
         if self.ending.get() {
-            self.refuse();
-            return Turn::NOW;
+            return self.refuses();
         }
         self.rests_before(Pending { op: Op::unasked("yield"), touch: Touch::NOTHING, towards: None })
     }
@@ -209,6 +210,13 @@ impl Scheduler for Execution {
 }
 
 impl Execution {
+    /// Everything is ending, and the task that runs asks to wait.
+    #[cold]
+    fn refuses<'a>(&self) -> Turn<'a> {
+        self.refuse();
+        Turn::now(Goes::ToItsEnd)
+    }
+
     /// The task that runs comes to a step that is one because there was none for so long.
     #[cold]
     fn come_after_all<'a>(&self, step: &Step<'a>, touch: Touch) -> Turn<'a> {

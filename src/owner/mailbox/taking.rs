@@ -42,8 +42,9 @@ pub(in crate::owner) enum Next<T> {
     Refuse(Backlog<T>),
     /// Nothing yet: look again for a while.
     Look,
-    /// Nothing yet: park.
-    Park,
+    /// Nothing yet: park. In an exploration, where somebody can tell when the owner looks, a token that was left over is
+    /// no reason to look again.
+    Park { is_seen: bool },
     /// Nothing any more: end.
     End,
 }
@@ -58,7 +59,7 @@ impl<T> Mailbox<T> {
         looks: impl Fn() -> bool,
         job: &mut Job<T>,
     ) -> Next<T> {
-        self.object.step(Op::unasked("next job"), Kind::Take);
+        let is_seen = self.object.step(Op::unasked("next job"), Kind::Take);
         let (mut batch, taken) = (batch.jobs.borrow_mut(), &batch.taken);
         loop {
             let nothing_runs = self.hints.nothing_runs.load(Ordering::Relaxed);
@@ -125,7 +126,7 @@ impl<T> Mailbox<T> {
             if let Some(idle) = idle {
                 idle.for_each(|waiting| waiting.set(()));
             }
-            return Next::Park;
+            return Next::Park { is_seen };
         }
     }
 
