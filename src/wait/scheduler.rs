@@ -84,6 +84,18 @@ pub(crate) enum Kind {
     Store,
 }
 
+/// The mark in the name of an object by which this kind of touch is no step: nobody can tell when it happens. Nothing, if
+/// that is always asked. (Only what cannot be repeated for ever without a touch of another kind, or another object.)
+#[inline(always)]
+pub(crate) const fn quiet(kind: Kind) -> u64 {
+    match kind {
+        Kind::Settle => 1 << 63,
+        Kind::Take => 1 << 62,
+        Kind::Unlock => 1 << 61,
+        _ => 0,
+    }
+}
+
 /// A step's touch on one object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access {
@@ -162,7 +174,8 @@ impl Turn<'_> {
 
 /// Decides who goes on. Implemented by the explorer.
 pub(crate) trait Scheduler {
-    /// A name for a new object: the same in every execution in which the same task makes it.
+    /// A name for a new object: the same in every execution in which the same task makes it, but for the marks of what
+    /// is known to be [`quiet`].
     fn name(&self) -> u64;
     /// Whether everything is coming to an end: a wait that can fail is refused.
     fn is_ending(&self) -> bool;
@@ -444,6 +457,9 @@ impl Object {
     /// Takes a step that is not the arrival of a wait; says whether it was one, for somebody may tell when.
     #[inline(always)]
     pub(crate) fn step(self, op: Op, kind: Kind) -> bool {
+        if self.name() & quiet(kind) != 0 {
+            return false;
+        }
         let is_seen = ask(|scheduler| {
             let access = self.access(kind);
             let is_seen = scheduler.is_seen(access);

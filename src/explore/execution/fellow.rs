@@ -122,6 +122,8 @@ pub(super) struct Seen {
     pub(super) alone: u8,
     /// The kinds of touches whose time nobody can tell, whoever it is that touches it, as bits.
     pub(super) quiet: u32,
+    /// Some of those, as the marks of its name.
+    pub(super) marks: u64,
     /// The execution and the event that last touched it.
     pub(super) execution: u32,
     pub(super) last: u32,

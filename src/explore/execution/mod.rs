@@ -54,6 +54,8 @@ use crate::wait::{Deadlock, Task, TaskId};
 const PATIENCE: u32 = 10_000;
 /// The number of no task.
 const NOBODY: u8 = TASKS as u8;
+/// The number of an execution is used again after so many: it shares 32 bits with the marks of a name.
+const EXECUTIONS: u32 = 1 << 29;
 /// No event.
 pub(in crate::explore) const NONE: u32 = u32::MAX;
 
@@ -258,15 +260,12 @@ impl Execution {
 
     fn begin(&self) {
         // Workers take blocks of numbers, so that they do not fight for them.
-        static EXECUTIONS: AtomicU32 = AtomicU32::new(0);
+        static BEGUN: AtomicU32 = AtomicU32::new(0);
         const BLOCK: u32 = 256;
         let next = self.number.get() + 1;
-        let next = if next.is_multiple_of(BLOCK) || next == 1 {
-            EXECUTIONS.fetch_add(BLOCK, Ordering::Relaxed) + 1
-        } else {
-            next
-        };
-        self.number.set(next);
+        let is_first_of_block = next.is_multiple_of(BLOCK) || next == 1;
+        let next = if is_first_of_block { BEGUN.fetch_add(BLOCK, Ordering::Relaxed) + 1 } else { next };
+        self.number.set(next % EXECUTIONS);
         self.numbers.borrow_mut().clear();
         self.ready.clear();
         self.at_step.set(0);
