@@ -15,7 +15,7 @@
 #![cfg_attr(not(feature = "explore"), allow(dead_code))]
 
 #[cfg(feature = "explore")]
-use std::cell::Cell;
+use std::{cell::Cell, ptr::NonNull};
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -128,7 +128,7 @@ enum When {
     Now(Goes),
     /// When the coroutine of this is resumed, which is told how it goes on.
     #[cfg(feature = "explore")]
-    Resumed(std::ptr::NonNull<Yielder>),
+    Resumed(NonNull<Yielder>),
 }
 
 /// How a task goes on.
@@ -155,7 +155,7 @@ impl Turn<'_> {
     ///
     /// It lives for as long as that coroutine.
     #[cfg(feature = "explore")]
-    pub(crate) const unsafe fn when_resumed(yielder: std::ptr::NonNull<Yielder>) -> Self {
+    pub(crate) const unsafe fn when_resumed(yielder: NonNull<Yielder>) -> Self {
         Self(When::Resumed(yielder), PhantomData)
     }
 
@@ -213,7 +213,7 @@ pub(crate) trait Scheduler {
     fn spawn(&self, task: TaskId, body: Box<dyn FnOnce() + Send>);
     /// The calling coroutine is this task from now on; returns the one it was.
     fn become_task(&self, task: TaskId) -> TaskId;
-    /// Everything that has happened for the calling task until now, and in `earlier`.
+    /// What has happened for the calling task until now, and in `earlier`, which is something else.
     fn stamp(&self, earlier: u32) -> u32;
     /// All that has happened for the calling task from now on.
     fn witness(&self, stamp: u32);
@@ -230,6 +230,8 @@ pub(crate) trait Scheduler {
 #[cfg(feature = "explore")]
 thread_local! {
     static ACTIVE: Cell<Option<*const dyn Scheduler>> = const { Cell::new(None) };
+    /// Where the scheduler keeps what has happened for the task that runs.
+    static HAPPENED: Cell<Option<NonNull<Cell<u32>>>> = const { Cell::new(None) };
 }
 
 /// Asks this thread's scheduler, if there is one.
@@ -256,10 +258,31 @@ pub(crate) fn while_active<R>(scheduler: &(dyn Scheduler + 'static), body: impl 
     impl Drop for Restore {
         fn drop(&mut self) {
             ACTIVE.set(self.0);
+            HAPPENED.set(None);
         }
     }
     let _restore = Restore(ACTIVE.replace(Some(std::ptr::from_ref(scheduler))));
     body()
+}
+
+/// From now on the task runs for which this has happened.
+///
+/// # Safety
+///
+/// It lives until another takes its place, or the scheduler is no more active.
+#[cfg(feature = "explore")]
+#[inline]
+pub(crate) unsafe fn goes_on(happened: &Cell<u32>) {
+    HAPPENED.set(Some(happened.into()));
+}
+
+/// What has happened for the calling task, if it is a coroutine.
+#[cfg(feature = "explore")]
+#[inline]
+fn happened() -> Option<u32> {
+    let happened = HAPPENED.try_with(Cell::get).ok().flatten()?;
+    // SAFETY: the contract of `goes_on`.
+    Some(unsafe { happened.as_ref() }.get())
 }
 
 /// Whether this thread's tasks are coroutines of an explorer.
@@ -295,7 +318,7 @@ pub(super) fn arrive(
         let access = ended_by_cancel(scheduler, me, tried(scheduler, me, access));
         scheduler.step(&Step { op, access, towards: Some(towards) }).wait()
     });
-    goes_on(goes)
+    unless_it_ends(goes)
 }
 
 /// Whether the execution goes on, for a wait whose step has been taken.
@@ -309,7 +332,7 @@ pub(super) fn still_goes_on() -> Result<(), Cancelled> {
 }
 
 #[inline(always)]
-fn goes_on(goes: Option<Goes>) -> Result<(), Cancelled> {
+fn unless_it_ends(goes: Option<Goes>) -> Result<(), Cancelled> {
     if goes == Some(Goes::ToItsEnd) { Err(Cancelled::ended()) } else { Ok(()) }
 }
 
@@ -355,7 +378,7 @@ pub(crate) fn virtual_now() -> Option<Duration> {
 /// Blocks the calling task, if it is a coroutine; `None` if it is a thread.
 #[inline(always)]
 pub(super) fn park() -> Option<Result<(), Cancelled>> {
-    ask(|scheduler| goes_on(Some(scheduler.park().wait())))
+    ask(|scheduler| unless_it_ends(Some(scheduler.park().wait())))
 }
 
 /// Whether a timed wait of this coroutine may end at any moment; `None` if it is a thread.
@@ -528,17 +551,24 @@ impl Stamp {
     }
 
     /// The same, and what had happened at this stamp.
+    #[inline]
     pub(crate) fn and_here(self) -> Self {
         Self(
             #[cfg(feature = "explore")]
-            ask(|scheduler| scheduler.stamp(self.0)).unwrap_or(0),
+            match happened() {
+                None => 0,
+                // Most stamps say nothing, or what has happened here anyway.
+                Some(here) if self.0 == 0 || self.0 == here => here,
+                Some(_) => ask(|scheduler| scheduler.stamp(self.0)).unwrap_or(0),
+            },
         )
     }
 
     /// What had happened then has from now on happened for the calling task.
+    #[inline]
     pub(crate) fn witness(self) {
         #[cfg(feature = "explore")]
-        if self != Self::default() {
+        if self.0 != 0 && happened().is_some_and(|here| here != self.0) {
             ask(|scheduler| scheduler.witness(self.0));
         }
     }
@@ -560,31 +590,35 @@ impl StampCell {
     /// All that has happened for the calling task until now.
     #[inline]
     pub(crate) fn set_here(&self) {
-        // Outside of an exploration nothing is written: it would be a word that tasks fight for.
-        #[cfg(feature = "explore")]
-        ask(|scheduler| self.0.store(scheduler.stamp(0), std::sync::atomic::Ordering::Relaxed));
+        self.set(|_| Stamp::here());
     }
 
     /// Nothing has happened yet.
     pub(crate) fn forget(&self) {
-        #[cfg(feature = "explore")]
-        self.0.store(0, std::sync::atomic::Ordering::Relaxed);
+        self.set(|_| Stamp::default());
     }
 
     /// The same, and what had happened at the stamp that it is until now.
     #[inline]
     pub(crate) fn add_here(&self) {
-        #[cfg(feature = "explore")]
-        ask(|scheduler| {
-            let before = self.0.load(std::sync::atomic::Ordering::Relaxed);
-            self.0.store(scheduler.stamp(before), std::sync::atomic::Ordering::Relaxed);
-        });
+        self.set(Stamp::and_here);
     }
 
     /// See [`Stamp::witness`].
     #[inline]
     pub(crate) fn witness(&self) {
         #[cfg(feature = "explore")]
-        ask(|scheduler| scheduler.witness(self.0.load(std::sync::atomic::Ordering::Relaxed)));
+        Stamp(self.0.load(std::sync::atomic::Ordering::Relaxed)).witness();
+    }
+
+    /// Outside of an exploration nothing is written: it would be a word that tasks fight for.
+    #[cfg_attr(not(feature = "explore"), allow(unused))]
+    #[inline]
+    fn set(&self, next: impl FnOnce(Stamp) -> Stamp) {
+        #[cfg(feature = "explore")]
+        if is_explored() {
+            let before = Stamp(self.0.load(std::sync::atomic::Ordering::Relaxed));
+            self.0.store(next(before).0, std::sync::atomic::Ordering::Relaxed);
+        }
     }
 }

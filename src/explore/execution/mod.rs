@@ -47,7 +47,7 @@ use crate::explore::overflow;
 use crate::explore::panics::{self, Panic};
 use crate::explore::report::Left;
 use crate::explore::supervise::Pulse;
-use crate::wait::explored::{Goes, Held, Turn, Yielder, waits_of, while_active};
+use crate::wait::explored::{Goes, Held, Turn, Yielder, goes_on, waits_of, while_active};
 use crate::wait::{Deadlock, Task, TaskId};
 
 /// A task that ignores this many refusals is left suspended.
@@ -482,6 +482,8 @@ impl Execution {
         self.become_current(task);
         self.inside.set(true);
         self.unseen.set(0);
+        // SAFETY: the fellows stay in their box for as long as the execution is there.
+        unsafe { goes_on(&fellow.clock) };
         // SAFETY: the slot is only touched here, by `enlist` before the task runs first, and by `close` when no
         // task runs; what the coroutine calls meanwhile resumes nobody, and enlists others only.
         let fiber = unsafe { &mut *fellow.fiber.get() }.as_mut();

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::Execution;
 use super::fellow::{Pending, Rest};
-use crate::explore::clock::NOTHING;
 use crate::explore::dependence::Touch;
 use crate::explore::names;
 use crate::wait::explored::{Goes, Scheduler, Step, Turn};
@@ -167,10 +166,7 @@ impl Scheduler for Execution {
     }
 
     fn stamp(&self, earlier: u32) -> u32 {
-        match earlier {
-            NOTHING => self.me().clock.get(),
-            _ => self.clocks.borrow_mut().join(self.me().clock.get(), earlier),
-        }
+        self.clocks.borrow_mut().join(self.me().clock.get(), earlier)
     }
 
     fn witness(&self, stamp: u32) {
