@@ -154,8 +154,9 @@ impl Guide for Sampler {
     }
 
     fn taken(&mut self, execution: &Execution, _: u8) {
-        if let Some((step, previous, needed_at)) = self.step.take() {
-            self.fingerprint.add(step, previous, needed_at.into_iter().chain(execution.closed_with()));
+        if let Some((step, previous, mut others)) = self.step.take() {
+            execution.closed_with(&mut others);
+            self.fingerprint.add(step, previous, others.into_iter());
         }
     }
 }

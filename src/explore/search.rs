@@ -405,7 +405,8 @@ impl Guide for Search {
         if at < self.fresh {
             return;
         }
-        self.nodes[at].closed_with = execution.closed_with();
+        self.nodes[at].closed_with.clear();
+        execution.closed_with(&mut self.nodes[at].closed_with);
         if mutants::is(Mutant::CycleIndependent) {
             return;
         }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::about::About;
-use super::panics::{Backtrace, Outcome, caught};
+use super::panics::{Outcome, caught};
 use super::ticket::{Mine, Ticket};
 use super::trace::QueuedAt;
 use super::work::{Load, On, Work};
@@ -45,7 +45,7 @@ impl<T> Load<T> for Promise<T> {
 
     #[inline(always)]
     fn run(mut self, on: &On<'_, T>) -> Outcome<()> {
-        self.0.take().map_or(Ok(()), |kept| kept.run(on.op, on.state, on.backtrace))
+        self.0.take().map_or(Ok(()), |kept| kept.run(on))
     }
 }
 
@@ -162,7 +162,7 @@ pub(super) trait Kept<T>: Send + Sync {
     fn ticket(&self) -> &Ticket;
     fn lineage(&self) -> &Lineage;
     /// Runs it, and tells whoever waits. It has been begun.
-    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Outcome<()>;
+    fn run(&self, on: &On<'_, T>) -> Outcome<()>;
     /// Drops it unrun, and tells whoever waits. It has been begun.
     fn abandon(&self);
 }
@@ -206,9 +206,9 @@ impl<T, F: FnOnce(&T) + Send> Kept<T> for Errand<F> {
         &self.lineage
     }
 
-    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Outcome<()> {
+    fn run(&self, on: &On<'_, T>) -> Outcome<()> {
         let Some(job) = self.take() else { return Ok(()) };
-        caught(op, backtrace, || job(state))
+        caught(on.op, on.backtrace, || job(on.state))
     }
 
     fn abandon(&self) {
@@ -228,9 +228,9 @@ impl<T, R: Send, F: FnOnce(&T) -> R + Send> Kept<T> for Call<R, F> {
         &self.extra.lineage
     }
 
-    fn run(&self, op: Op, state: &T, backtrace: Backtrace) -> Outcome<()> {
+    fn run(&self, on: &On<'_, T>) -> Outcome<()> {
         let Some(job) = self.extra.take() else { return Ok(()) };
-        let result = caught(op, backtrace, || job(state));
+        let result = caught(on.op, on.backtrace, || job(on.state));
         let panicked = result.as_ref().map(drop).map_err(Box::clone);
         self.settle(Ok(result));
         if seeded(Bug::SettleTwice) {

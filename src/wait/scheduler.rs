@@ -121,14 +121,13 @@ pub(crate) struct Step<'a> {
 ///
 /// What the task will wait for stays where it is until then: others look at it meanwhile.
 #[must_use = "the task goes on when it is its turn"]
-pub(crate) struct Turn<'a>(When, PhantomData<&'a dyn Resource>);
-
-enum When {
+pub(crate) struct Turn<'a> {
+    /// How the task goes on, if it does so now.
+    goes: Goes,
+    /// When the coroutine of this is resumed, which is told how.
     #[cfg(feature = "explore")]
-    Now(Goes),
-    /// When the coroutine of this is resumed, which is told how it goes on.
-    #[cfg(feature = "explore")]
-    Resumed(NonNull<Yielder>),
+    resumed: Option<NonNull<Yielder>>,
+    waits: PhantomData<&'a dyn Resource>,
 }
 
 /// How a task goes on.
@@ -146,7 +145,7 @@ pub(crate) type Yielder = corosensei::Yielder<Goes, ()>;
 impl Turn<'_> {
     #[cfg(feature = "explore")]
     pub(crate) const fn now(goes: Goes) -> Self {
-        Self(When::Now(goes), PhantomData)
+        Self { goes, resumed: None, waits: PhantomData }
     }
 
     /// When the coroutine of this, which asks, is resumed.
@@ -156,19 +155,18 @@ impl Turn<'_> {
     /// It lives for as long as that coroutine.
     #[cfg(feature = "explore")]
     pub(crate) const unsafe fn when_resumed(yielder: NonNull<Yielder>) -> Self {
-        Self(When::Resumed(yielder), PhantomData)
+        Self { goes: Goes::On, resumed: Some(yielder), waits: PhantomData }
     }
 
     /// Returns when it is the calling task's turn.
     #[inline(always)]
     pub(crate) fn wait(self) -> Goes {
-        match self.0 {
-            #[cfg(feature = "explore")]
-            When::Now(goes) => goes,
+        #[cfg(feature = "explore")]
+        if let Some(yielder) = self.resumed {
             // SAFETY: of the coroutine that runs this.
-            #[cfg(feature = "explore")]
-            When::Resumed(yielder) => unsafe { yielder.as_ref() }.suspend(()),
+            return unsafe { yielder.as_ref() }.suspend(());
         }
+        self.goes
     }
 }
 
@@ -419,13 +417,12 @@ pub(super) fn unpark(task: TaskId) -> bool {
 
 /// Starts a coroutine, if tasks are coroutines; gives the body back if not.
 pub(super) fn spawn<F: FnOnce() + Send + 'static>(task: TaskId, body: F) -> Result<(), F> {
-    let mut body = Some(body);
-    ask(|scheduler| {
-        if let Some(body) = body.take() {
-            scheduler.spawn(task, Box::new(body));
-        }
-    });
-    body.map_or(Ok(()), Err)
+    if !is_explored() {
+        return Err(body);
+    }
+    let body = Box::new(body);
+    ask(|scheduler| scheduler.spawn(task, body));
+    Ok(())
 }
 
 /// The calling coroutine is this task from now on; returns the one it was.

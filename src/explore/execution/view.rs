@@ -69,10 +69,10 @@ impl Execution {
         last
     }
 
-    /// The last events of the tasks that the step just taken closed a cycle with.
-    pub(in crate::explore) fn closed_with(&self) -> Vec<u32> {
+    /// The last events of the tasks that the step just taken closed a cycle with, are added to these.
+    pub(in crate::explore) fn closed_with(&self, events: &mut Vec<u32>) {
         let closing = self.closing.borrow();
-        closing.iter().map(|task| self.fellow(*task).last_event.get()).filter(|e| *e != NONE).collect()
+        events.extend(closing.iter().map(|task| self.fellow(*task).last_event.get()).filter(|e| *e != NONE));
     }
 
     /// The events that gave this task work while it was about to look for itself.

@@ -142,7 +142,7 @@ impl Guide for Naive {
     }
 
     fn taken(&mut self, execution: &Execution, _: u8) {
-        self.steps.last_mut().expect("a step was taken").closed_with = execution.closed_with();
+        execution.closed_with(&mut self.steps.last_mut().expect("a step was taken").closed_with);
     }
 }
 
