@@ -193,7 +193,9 @@ impl Crown {
         }
         let mut tree = self.tree();
         let (from, child) = (item.path[at], item.path[at + 1]);
-        let added = tree.insert(search, from, child, search.reversed(race).collect());
+        let mut sequence = Vec::new();
+        search.sequence(race, &mut sequence);
+        let added = tree.insert(search, from, child, sequence);
         let siblings = tree.nodes[from as usize].children.iter().skip_while(|node| **node != child).skip(1);
         let seen = siblings.map(|node| &tree.nodes[*node as usize]).map(|node| (node.step, node.free));
         item.right[at] = seen.collect();

@@ -10,7 +10,7 @@
 //! Every node of the path knows the steps that are asleep there (what follows them has been explored, up to
 //! their first dependent step) and the branches still to be taken, as an ordered tree of steps. To reverse the
 //! race of events i and j is to take, at the node of i, the sequence v of all that came after i without having
-//! to, and j. If some sleeper is a weak initial of v, the reversal has been explored; else v is inserted into
+//! to, and then j. If some sleeper is a weak initial of v, the reversal has been explored; else v is inserted into
 //! the tree: down where a branch is a weak initial of what is left of it, otherwise as a branch to the right.
 //!
 //! **A cycle.** An arrival that closes a cycle of waits and is told so depends on the arrivals of that cycle,
@@ -117,8 +117,8 @@ pub(super) struct Search {
     pub(super) closes: bool,
     pub(super) too_long: bool,
     pub(super) parted: Option<Parted>,
-    /// A sequence that is being inserted.
-    sequence: Vec<usize>,
+    /// Where a sequence is made that is to be inserted.
+    inserted: Vec<usize>,
 }
 
 impl Search {
@@ -136,7 +136,7 @@ impl Search {
             closes: false,
             too_long: false,
             parted: None,
-            sequence: Vec::new(),
+            inserted: Vec::new(),
         }
     }
 
@@ -275,10 +275,11 @@ impl Search {
         (from..self.depth).flat_map(of)
     }
 
-    /// The sequence that reverses a race of the last execution, as places of the path.
+    /// What the sequence that reverses a race of the last execution consists of, as places of the path.
     ///
-    /// Its second event stands where it came: what came later and did not have to come after the first one did not have
-    /// to come after the second either.
+    /// The second event stands where it came, and not at the end, as in the sequence: that is the same to whoever asks
+    /// what can come first, since what came later and did not have to come after the first event did not have to come
+    /// after the second either.
     #[inline]
     pub(super) fn reversed(&self, race: Race) -> impl Iterator<Item = usize> + Clone + '_ {
         let Race { first, second } = race;
@@ -287,7 +288,14 @@ impl Search {
         (first + 1..self.depth).filter(move |at| *at == second || !had_to(*at))
     }
 
-    /// Whether a step can come first in the sequence, possibly because it does not matter to it: then at which
+    /// The sequence that reverses a race of the last execution.
+    pub(super) fn sequence(&self, race: Race, into: &mut Vec<usize>) {
+        into.clear();
+        into.extend(self.reversed(race).filter(|at| *at != race.second));
+        into.push(race.second);
+    }
+
+    /// Whether a step can come first in a sequence, possibly because it does not matter to it: then at which
     /// place of the sequence it is, if it is in it.
     #[inline]
     pub(super) fn weak_initial(
@@ -321,11 +329,10 @@ impl Search {
         if self.is_asleep(race) {
             return;
         }
-        let mut sequence = std::mem::take(&mut self.sequence);
-        sequence.clear();
-        sequence.extend(self.reversed(race));
+        let mut sequence = std::mem::take(&mut self.inserted);
+        self.sequence(race, &mut sequence);
         self.insert_right_of(self.nodes[race.first].branches, &mut sequence);
-        self.sequence = sequence;
+        self.inserted = sequence;
     }
 
     fn insert_right_of(&mut self, taken: u32, sequence: &mut Vec<usize>) {

@@ -134,6 +134,7 @@ impl<V, X> Slot<V, X> {
     }
 
     /// The value is there.
+    #[inline]
     fn say_done(&self) {
         match self.state.swap(state::DONE, Ordering::AcqRel) {
             state::EMPTY | state::DONE => {}

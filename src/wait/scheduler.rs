@@ -227,7 +227,7 @@ pub(crate) trait Scheduler {
 
 #[cfg(feature = "explore")]
 thread_local! {
-    static ACTIVE: Cell<Option<*const dyn Scheduler>> = const { Cell::new(None) };
+    static ACTIVE: Cell<Option<NonNull<dyn Scheduler>>> = const { Cell::new(None) };
     /// Where the scheduler keeps what has happened for the task that runs.
     static HAPPENED: Cell<Option<NonNull<Cell<u32>>>> = const { Cell::new(None) };
 }
@@ -239,7 +239,7 @@ fn ask<R>(question: impl FnOnce(&dyn Scheduler) -> R) -> Option<R> {
     let active = ACTIVE.try_with(Cell::get).ok().flatten()?;
     // SAFETY: `while_active` put it there, from a reference that lives until it takes it away again, and the
     // coroutines that ask run only in between.
-    Some(question(unsafe { &*active }))
+    Some(question(unsafe { active.as_ref() }))
 }
 
 #[cfg(not(feature = "explore"))]
@@ -252,14 +252,14 @@ fn ask<R>(_: impl FnOnce(&dyn Scheduler) -> R) -> Option<R> {
 #[cfg(feature = "explore")]
 pub(crate) fn while_active<R>(scheduler: &(dyn Scheduler + 'static), body: impl FnOnce() -> R) -> R {
     /// Takes it away again, on unwinding too.
-    struct Restore(Option<*const dyn Scheduler>);
+    struct Restore(Option<NonNull<dyn Scheduler>>);
     impl Drop for Restore {
         fn drop(&mut self) {
             ACTIVE.set(self.0);
             HAPPENED.set(None);
         }
     }
-    let _restore = Restore(ACTIVE.replace(Some(std::ptr::from_ref(scheduler))));
+    let _restore = Restore(ACTIVE.replace(Some(scheduler.into())));
     body()
 }
 

@@ -62,6 +62,7 @@ impl TaskId {
     }
 
     /// Wakes the task if it is parked, or the next time it parks.
+    #[inline]
     pub(crate) fn unpark(self) {
         if scheduler::unpark(self) {
             return;
@@ -524,6 +525,7 @@ fn first_id() -> TaskId {
 }
 
 /// The calling task. A thread that is seen for the first time becomes one, under its own name.
+#[inline]
 pub(crate) fn current() -> Rc<Local> {
     let known = CURRENT.try_with(|current| match &mut *current.borrow_mut() {
         Some(local) => local.clone(),

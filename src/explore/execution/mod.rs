@@ -536,6 +536,7 @@ impl Execution {
         }
     }
 
+    #[inline]
     fn is_task(&self, number: u8, id: TaskId) {
         let mut by_record = self.by_record.borrow_mut();
         let record = id.index() as usize;

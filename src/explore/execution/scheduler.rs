@@ -20,7 +20,8 @@ impl Scheduler for Execution {
             names::object(self.current.get().into(), nth).expect("a task makes fewer than 2^27 objects");
         // Whoever makes one object after the other may be going on for ever.
         let asks_always = self.ending.get() || self.goes_on_and_on();
-        let marks = if asks_always { 0 } else { me.made.borrow().get(nth as usize).map_or(0, |seen| seen.marks) };
+        let marks =
+            if asks_always { 0 } else { me.made.borrow().get(nth as usize).map_or(0, |seen| seen.marks) };
         marks | (u64::from(self.number.get()) << 32) | u64::from(object)
     }
 

@@ -1,7 +1,7 @@
 //! Which of the steps that tasks ask for are steps: those whose time somebody can tell.
 
-use super::{EXECUTIONS, Execution};
 use super::fellow::Seen;
+use super::{EXECUTIONS, Execution};
 use crate::explore::dependence::{KINDS, Touch};
 use crate::explore::names::{self, Known};
 use crate::wait::{self, Access, Kind};
