@@ -64,8 +64,6 @@ pub(super) struct Item {
     extended: bool,
     /// Siblings to the right of the path at each depth, as last seen: their steps, and whether they are free.
     right: Vec<Vec<(Move, bool)>>,
-    /// Those of the last execution.
-    races: Vec<Race>,
     /// Reversals that were put into the crown already.
     sent: HashSet<u64>,
 }
@@ -126,14 +124,7 @@ impl Crown {
         let steps = path[1..].iter().map(|node| tree.nodes[*node as usize].step).collect();
         search.begin(steps, left);
         let begins = path.len() - 1;
-        Some(Item {
-            path,
-            begins,
-            extended: false,
-            right: Vec::new(),
-            races: Vec::new(),
-            sent: HashSet::new(),
-        })
+        Some(Item { path, begins, extended: false, right: Vec::new(), sent: HashSet::new() })
     }
 
     /// Sends the races of the last execution where they belong: below the crown into the search itself, in the
@@ -145,17 +136,16 @@ impl Crown {
         if !item.extended {
             self.extend(item, search);
         }
-        let mut races = std::mem::take(&mut item.races);
-        races.clear();
-        races.extend(search.races());
-        for &race in &races {
-            if race.first >= item.floor() {
-                search.insert(race);
-            } else if !search.is_asleep(race) {
-                self.send(item, search, race);
+        for second in search.racing() {
+            for nth in 0.. {
+                let Some(race) = search.race_of(second, nth) else { break };
+                if race.first >= item.floor() {
+                    search.insert(race);
+                } else if !search.is_asleep(race) {
+                    self.send(item, search, race);
+                }
             }
         }
-        item.races = races;
     }
 
     /// After the first execution of an item: the crown reaches down to its depth.

@@ -18,6 +18,8 @@
 //! them and races with them, and a sleeper whose arrival would now close a cycle through the step just taken
 //! wakes.
 
+use std::ops::Range;
+
 use super::branches::{Branches, NO_BRANCH};
 use super::clock::Clock;
 use super::dependence::{Touch, depend};
@@ -266,13 +268,17 @@ impl Search {
         }
     }
 
-    /// Every race of the last execution.
-    pub(super) fn races(&self) -> impl Iterator<Item = Race> {
-        let from = if mutants::is(Mutant::NewRacesOnly) { self.fresh } else { 0 };
-        let of = |second: usize| {
-            self.nodes[second].races.iter().map(move |first| Race { first: *first as usize, second })
-        };
-        (from..self.depth).flat_map(of)
+    /// The events of the last execution whose races are reversed: all of them.
+    pub(super) fn racing(&self) -> Range<usize> {
+        let first = if mutants::is(Mutant::NewRacesOnly) { self.fresh } else { 0 };
+        first..self.depth
+    }
+
+    /// The `nth` race of an event with earlier ones, if there are so many.
+    #[inline]
+    pub(super) fn race_of(&self, second: usize, nth: usize) -> Option<Race> {
+        let first = *self.nodes[second].races.get(nth)?;
+        Some(Race { first: first as usize, second })
     }
 
     /// What the sequence that reverses a race of the last execution consists of, as places of the path.

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use super::about::About;
 use super::block::Block;
-use super::job::{Job, Plain, Seen};
-use super::work::{Load, Work};
+use super::job::{Job, Popped, Seen};
+use super::work::Load;
 
 /// How many words a block has: 4 KB.
 const BLOCK: u16 = 512;
@@ -67,10 +67,10 @@ impl<T> Backlog<T> {
         self.first().pop(into)
     }
 
-    /// The first job, if it is a post on nobody's behalf: see [`Block::pop_plain`].
+    /// See [`Block::pop_next`].
     #[inline(always)]
-    pub(super) fn pop_plain(&mut self, into: &mut Work<T>) -> Option<Plain> {
-        self.first().pop_plain(into)
+    pub(super) fn pop_next(&mut self, into: &mut Job<T>) -> Option<Popped> {
+        self.first().pop_next(into)
     }
 
     /// The block that holds the first job, if any does.

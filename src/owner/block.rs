@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::num::NonZeroU16;
 
 use super::about::About;
-use super::job::{Job, Plain, Seen};
+use super::job::{Job, Plain, Popped, Seen};
 use super::work::{self, Kind, Load, MOST, Word, Work};
 use crate::platform;
 
@@ -183,20 +183,22 @@ impl<T> Block<T> {
         true
     }
 
-    /// Moves the first job to where it is run, if it is a post on nobody's behalf.
+    /// Moves the first job to where it is run, if there is one, or as much of it as is needed for that.
     #[inline(always)]
-    pub(super) fn pop_plain(&mut self, into: &mut Work<T>) -> Option<Plain> {
+    pub(super) fn pop_next(&mut self, into: &mut Job<T>) -> Option<Popped> {
         let (about, kind) = self.go_to_first()?;
         // SAFETY: what a job is about stays there for as long as the job, and that is of this kind.
         let (about, is_promise) = unsafe { (self.about(about), work::is_promise(kind)) };
-        if is_promise || about.lineage().is_some() {
-            return None;
-        }
-        about.witness();
-        let (op, queued_at) = (about.op(), about.queued_at());
+        let popped = if is_promise || about.lineage().is_some() {
+            into.about = about.clone();
+            Popped::Job
+        } else {
+            about.witness();
+            Popped::Plain(Plain { op: about.op(), queued_at: about.queued_at() })
+        };
         // SAFETY: it is the first one.
-        unsafe { self.take_first(kind, into) };
-        Some(Plain { op, queued_at })
+        unsafe { self.take_first(kind, &mut into.work) };
+        Some(popped)
     }
 
     /// Goes on to the first job; says what it is about, and its kind.

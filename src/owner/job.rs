@@ -20,6 +20,14 @@ pub(super) struct Job<T> {
     pub(super) work: Work<T>,
 }
 
+/// What the owner is told of a job that it takes from its batch.
+pub(super) enum Popped {
+    /// A post on nobody's behalf: this is all that has to be known of it, and it has been begun.
+    Plain(Plain),
+    /// Any other. What it is about stands with it.
+    Job,
+}
+
 /// All that the owner has to know of a post on nobody's behalf.
 #[derive(Clone, Copy)]
 pub(super) struct Plain {

@@ -7,8 +7,8 @@ mod parker;
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Once, OnceLock, mpsc};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Once, mpsc};
 use std::time::Duration;
 
 pub(crate) use std::sync::atomic;
@@ -116,7 +116,8 @@ const FIRST: u32 = 64;
 /// Whoever holds a stale number may look: it sees a record, though perhaps somebody else's. The chunks double
 /// in size, are never moved and never freed.
 pub(crate) struct Table<T: 'static> {
-    chunks: [OnceLock<Box<[T]>>; CHUNKS],
+    /// Null, or the first record of a chunk that was leaked.
+    chunks: [AtomicPtr<T>; CHUNKS],
     free: Mutex<Vec<u32>>,
     used: AtomicU32,
 }
@@ -142,10 +143,10 @@ impl<T> RecordCell<T> {
     }
 }
 
-impl<T: Default> Table<T> {
+impl<T: Default + Send + Sync> Table<T> {
     pub(crate) const fn new() -> Self {
         Self {
-            chunks: [const { OnceLock::new() }; CHUNKS],
+            chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS],
             free: Mutex::new(Vec::new()),
             used: AtomicU32::new(0),
         }
@@ -160,10 +161,13 @@ impl<T: Default> Table<T> {
         let mut free = self.free.lock();
         free.pop().unwrap_or_else(|| {
             let index = self.used.load(Ordering::Relaxed);
-            let (chunk, _) = Self::place(index);
+            let (chunk, place) = Self::place(index);
             assert!(chunk < CHUNKS, "more than {index} tasks at one time");
-            self.chunks[chunk]
-                .get_or_init(|| std::iter::repeat_with(T::default).take((FIRST as usize) << chunk).collect());
+            if place == 0 {
+                let records: Box<[T]> =
+                    std::iter::repeat_with(T::default).take((FIRST as usize) << chunk).collect();
+                self.chunks[chunk].store(Box::leak(records).as_mut_ptr(), Ordering::Release);
+            }
             // Release: whoever counts the records finds their chunks.
             self.used.store(index + 1, Ordering::Release);
             index
@@ -179,7 +183,10 @@ impl<T: Default> Table<T> {
     #[inline]
     pub(crate) fn at(&'static self, index: u32) -> Record<T> {
         let (chunk, place) = Self::place(index);
-        &self.chunks[chunk].get().expect("the number was taken from this table")[place]
+        let first = self.chunks[chunk].load(Ordering::Acquire);
+        assert!(!first.is_null(), "the number was not taken from this table");
+        // SAFETY: a chunk has more records than a place in it can say, and stays for as long as the table does.
+        unsafe { &*first.add(place) }
     }
 
     /// How many numbers were ever taken: `0..used()` can be looked at.

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Mailbox, Open, Takes};
 use crate::owner::backlog::Backlog;
-use crate::owner::job::{Job, Plain, Seen, Sent};
+use crate::owner::job::{Job, Plain, Popped, Seen, Sent};
 use crate::owner::ticket::Mine;
 use crate::platform;
 use crate::wait::{Activation, Kind, Op};
@@ -70,13 +70,11 @@ impl<T> Mailbox<T> {
                     return Next::Refuse(std::mem::take(&mut batch));
                 }
                 self.in_batch.store(self.in_batch.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
-                if let Some(plain) = batch.pop_plain(&mut job.work) {
-                    return Next::RunPlain(plain);
+                match batch.pop_next(job) {
+                    Some(Popped::Plain(plain)) => return Next::RunPlain(plain),
+                    Some(Popped::Job) if job.begin() == Mine::Yes => return Next::Run,
+                    _ => continue,
                 }
-                if batch.pop(job) && job.begin() == Mine::Yes {
-                    return Next::Run;
-                }
-                continue;
             }
             if self.owner_looks && self.hatch.done(&looks) {
                 return Next::Look;
