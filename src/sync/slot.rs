@@ -63,6 +63,7 @@ pub(crate) struct Setter<V>(Option<Arc<Slot<V>>>);
 pub(crate) struct Reader<V, X = ()>(pub(crate) Arc<Slot<V, X>>);
 
 /// A slot that `provider` settles, or anybody.
+#[inline(always)]
 pub(crate) fn slot<V>(provider: Option<TaskId>) -> (Setter<V>, Reader<V>) {
     let slot = Slot::shared(provider, ());
     (Setter(Some(slot.clone())), Reader(slot))

@@ -62,6 +62,7 @@ pub struct Lineage {
 impl Lineage {
     /// That of the calling task.
     #[must_use]
+    #[inline]
     pub fn current() -> Self {
         task::current().behalf.0.borrow().lineage.clone()
     }

@@ -407,6 +407,7 @@ impl Task {
     }
 
     /// Makes the calling thread this task for as long as `body` runs.
+    #[inline(always)]
     pub(crate) fn run<R>(mut self, body: impl FnOnce(&Rc<Local>) -> R) -> R {
         let local = Local::new(self.0.take().expect("a task runs once"));
         let coroutine = scheduler::become_task(local.id);
@@ -415,6 +416,7 @@ impl Task {
         /// Puts the thread's own task back, on unwinding too.
         struct Restore(Option<Rc<Local>>, Option<TaskId>);
         impl Drop for Restore {
+            #[inline(always)]
             fn drop(&mut self) {
                 is_now(self.0.as_ref());
                 let ended = CURRENT.with(|current| current.replace(self.0.take()));

@@ -258,6 +258,7 @@ impl Execution {
         changed
     }
 
+    #[inline(always)]
     fn begin(&self) {
         // Workers take blocks of numbers, so that they do not fight for them.
         static BEGUN: AtomicU32 = AtomicU32::new(0);
