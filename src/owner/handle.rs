@@ -96,7 +96,8 @@ impl<T: 'static> Handle<T> {
         let timed = timeout.is_some();
         let request = Request { awaits: Some(activation), arrival, timed, ..Request::new(&waited, op) };
         wait::door_of(&me, request, |inside| {
-            wait::processor().into_iter().for_each(|here| self.0.mailbox.called_from(here));
+            me.seen_here();
+            self.0.mailbox.called_from(me.last_here());
             let sent = Sent::new(op, me.id, reply.0.clone());
             self.0.mailbox.push(sent).map_err(|_| self.0.closed())?;
             let answer = match timeout {

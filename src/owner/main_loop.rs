@@ -1,7 +1,7 @@
 //! The loop itself, and serving while it waits.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -94,27 +94,29 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
     me.seen_here();
     *me.server.borrow_mut() = Some(runner.clone());
     let can_look = shared.mailbox.owner_looks;
-    let mut looks = can_look;
+    let looks = Cell::new(can_look);
     let mut job = Job::none();
+    let caller = || shared.mailbox.caller();
+    let may_look = || looks.get() && me.patience.may_pay(me.last_here(), caller);
     // The scope of the jobs that are in the middle of no other, one after the other.
     me.inside(Op::unasked(""), || {
         loop {
-            match shared.mailbox.next(&runner.batch, || looks && me.patience.may_pay(), &mut job) {
+            match shared.mailbox.next(&runner.batch, may_look, &mut job) {
                 Next::Run => {
                     runner.run(&mut job, Inside::NoOther);
-                    looks = can_look;
+                    looks.set(can_look);
                 }
                 Next::RunHanded(sent) => {
                     runner.run_handed(sent);
-                    looks = can_look;
+                    looks.set(can_look);
                 }
                 Next::RunPlain(plain) => {
                     runner.run_plain(plain, &mut job.work);
-                    looks = can_look;
+                    looks.set(can_look);
                 }
                 Next::Refuse(jobs) => shared.refuse(jobs),
                 Next::Look => {
-                    looks = me.patience.pays(|| shared.mailbox.caller(), || shared.mailbox.may_have_job());
+                    looks.set(me.patience.pays(caller, || shared.mailbox.may_have_job()));
                 }
                 Next::Park { is_seen } => {
                     // An execution of an explorer that comes to its end ends this too.
@@ -125,7 +127,7 @@ pub(super) fn serve_all<T: 'static>(me: &Rc<Local>, duty: &Duty<T>, state: T, on
                     if parked.is_err() {
                         break;
                     }
-                    looks = can_look;
+                    looks.set(can_look);
                 }
                 Next::End => break,
             }

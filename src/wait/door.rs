@@ -319,7 +319,7 @@ impl Inside<'_> {
         }
         let timeout = limit.and_then(|limit| limit.timeout);
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        if server.is_none() && !is_look && self.me.patience.may_pay() {
+        if server.is_none() && !is_look && self.me.patience.may_pay(self.me.last_here(), || self.partner()) {
             // Before it says that it parks: whoever looks need not be woken.
             self.me.patience.pays(|| self.partner(), || awaited.is_ready());
         }

@@ -61,8 +61,7 @@ pub(crate) use insist::{insist, never, unwound_by};
 pub(crate) use lineage::Activation;
 pub(crate) use resource::{Providers, Resource};
 pub(crate) use scheduler::{
-    Access, Kind, Object, Stamp, StampCell, is_explored, processor, timeouts_any_time, wakes_spuriously,
-    yield_now,
+    Access, Kind, Object, Stamp, StampCell, is_explored, timeouts_any_time, wakes_spuriously, yield_now,
 };
 pub(crate) use task::{
     Called, Keep, Local, Manner, Server, Task, TaskId, Thread, WhereItRuns, current, current_id,

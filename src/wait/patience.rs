@@ -4,8 +4,9 @@
 //! on where the partner runs, and on luck; so the rule learns:
 //!
 //! - The partner last ran on another processor: look for about 20 us.
-//! - On the same one: yield to it, up to 16 times. A yield that takes longer than 50 us went to somebody else;
-//!   it is charged, and each yield is timed from then on for a while.
+//! - On the same one: yield to it, up to 16 times. A yield that takes longer than 50 us went to somebody else. Then
+//!   nobody yields on that processor for a long while: there a yield gives away a time slice, even one that ends at once
+//!   (Linux takes what is left of it from whoever yields).
 //! - Looking in vain three times in a row: park the next 8 waits at once, then 16, up to 1,024. Success resets
 //!   that.
 //!
@@ -15,6 +16,7 @@
 
 use std::cell::Cell;
 use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::scheduler;
@@ -28,12 +30,52 @@ const MOST_PARKED: u32 = 1_024;
 const TRIES: u32 = 2;
 /// A yield that took longer, in microseconds, went to somebody else.
 const LONG_YIELD: u128 = 50;
-/// For each microsecond of it, how many waits are parked at once: those of a busy neighbour take about 10 us each, so
-/// that it costs them half a percent. And at most, which is about a second.
-const PARKED_FOR_IT: u32 = 20;
-const MOST_PARKED_FOR_IT: u32 = 100_000;
-/// How many waits are timed after a long yield; otherwise it is one in eight.
+/// For each microsecond of the first one, how many waits are then parked at once on that processor. After the next one it
+/// is four times as many, and so on, up to `MOST_CROWDED`, which is a second or two.
+const CROWDED: u32 = 5;
+const MOST_CROWDED: u32 = 400_000;
+/// How many waits are timed after a long yield; otherwise it is one in eight. If none of them meets another one, whoever
+/// ran there has gone.
 const SUSPICIOUS: u32 = 257;
+
+/// What is known of each processor, or of a few.
+static CROWDS: [Crowd; 64] = [const { Crowd { parks: AtomicU32::new(0), before: AtomicU32::new(0) } }; 64];
+
+/// Whether somebody else runs there too. No more than a hint: nobody minds if two count at the same time.
+#[repr(align(64))]
+struct Crowd {
+    /// How many waits are still to be parked at once.
+    parks: AtomicU32,
+    /// How many they were after the last long yield.
+    before: AtomicU32,
+}
+
+impl Crowd {
+    fn of(processor: u32) -> &'static Self {
+        &CROWDS[processor as usize % CROWDS.len()]
+    }
+
+    /// A yield took so many microseconds.
+    fn comes(&self, took: u32) {
+        let first = took.saturating_mul(CROWDED).min(MOST_CROWDED);
+        let parks = self.before.load(Ordering::Relaxed).saturating_mul(4).clamp(first, MOST_CROWDED);
+        self.before.store(parks, Ordering::Relaxed);
+        self.parks.store(parks, Ordering::Relaxed);
+    }
+
+    fn has_gone(&self) {
+        self.before.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether nobody should yield there now.
+    fn is_there(&self) -> bool {
+        let parks = self.parks.load(Ordering::Relaxed);
+        if parks > 0 {
+            self.parks.store(parks - 1, Ordering::Relaxed);
+        }
+        parks > 0
+    }
+}
 
 /// What a task has learnt of waiting.
 #[derive(Default)]
@@ -50,30 +92,32 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Whether the wait that begins is one that looks.
+    /// Whether the wait that begins is one that looks. `here` is the processor on which the task ran last, and `partner`
+    /// that of whoever can end the wait.
     #[inline]
-    pub(crate) fn may_pay(&self) -> bool {
+    pub(crate) fn may_pay(&self, here: u32, partner: impl Fn() -> u32) -> bool {
         if scheduler::is_explored() {
             return false;
         }
         let parks = self.parks.get();
-        self.parks.set(parks.saturating_sub(1));
-        parks == 0
+        if parks > 0 {
+            self.parks.set(parks - 1);
+            return false;
+        }
+        is_elsewhere(here, partner()) || !Crowd::of(here).is_there()
     }
 
-    /// Looks for a while whether it is `ready`; says whether it was. `partner` is the processor on which whoever
-    /// can make it so ran last.
+    /// Looks for a while whether it is `ready`; says whether it was.
     pub(crate) fn pays(&self, partner: impl Fn() -> u32, ready: impl Fn() -> bool) -> bool {
         if !platform::CAN_SPIN {
             return false;
         }
-        let mut charged = 0;
-        let came = match (platform::processor(), partner()) {
-            (Some(here), there) if there != here && there != u32::MAX => spin(ready),
-            _ => self.yield_to(ready, &mut charged),
+        let came = match platform::processor() {
+            Some(here) if is_elsewhere(here, partner()) => spin(ready),
+            _ => self.yield_to(ready),
         };
-        if came && charged == 0 {
-            self.suspicious.set(self.suspicious.get().saturating_sub(1));
+        if came {
+            self.trusts();
             self.failed.set(0);
             self.back_off.set(0);
             return true;
@@ -83,11 +127,19 @@ impl Patience {
             self.back_off.set((self.back_off.get() * 2).clamp(FEWEST_PARKED, MOST_PARKED));
             self.parks.set(self.back_off.get());
         }
-        self.parks.set(self.parks.get().max(charged));
-        came
+        false
     }
 
-    fn yield_to(&self, ready: impl Fn() -> bool, charged: &mut u32) -> bool {
+    /// Another wait has paid.
+    fn trusts(&self) {
+        let suspicious = self.suspicious.get();
+        if suspicious == 1 {
+            platform::processor().into_iter().for_each(|here| Crowd::of(here).has_gone());
+        }
+        self.suspicious.set(suspicious.saturating_sub(1));
+    }
+
+    fn yield_to(&self, ready: impl Fn() -> bool) -> bool {
         self.waits.set(self.waits.get().wrapping_add(1));
         let timed = self.suspicious.get() > 0 || self.waits.get().is_multiple_of(8);
         let mut before = timed.then(Instant::now);
@@ -101,18 +153,20 @@ impl Patience {
                 let took = now.duration_since(began).as_micros();
                 before = Some(now);
                 if took > LONG_YIELD {
-                    let came = ready();
-                    if came {
-                        let took = u32::try_from(took).unwrap_or(u32::MAX);
-                        *charged = took.saturating_mul(PARKED_FOR_IT).min(MOST_PARKED_FOR_IT);
-                        self.suspicious.set(SUSPICIOUS);
-                    }
-                    return came;
+                    let took = u32::try_from(took).unwrap_or(u32::MAX);
+                    platform::processor().into_iter().for_each(|here| Crowd::of(here).comes(took));
+                    self.suspicious.set(SUSPICIOUS);
+                    return ready();
                 }
             }
         }
         ready()
     }
+}
+
+/// Whether the partner is known to run on another processor than this. (One that is not known is `u32::MAX`.)
+fn is_elsewhere(here: u32, partner: u32) -> bool {
+    here != partner && here != u32::MAX && partner != u32::MAX
 }
 
 fn spin(ready: impl Fn() -> bool) -> bool {

@@ -291,7 +291,7 @@ pub(crate) fn is_explored() -> bool {
 
 /// The processor that runs the calling task, where that is known. Coroutines are on that of whoever explores.
 #[inline]
-pub(crate) fn processor() -> Option<u32> {
+pub(super) fn processor() -> Option<u32> {
     if is_explored() { None } else { platform::processor() }
 }
 

@@ -274,6 +274,12 @@ impl Local {
         }
     }
 
+    /// On which processor it was then; `u32::MAX` if that is not known.
+    #[inline]
+    pub(crate) fn last_here(&self) -> u32 {
+        self.record.processor.load(Ordering::Relaxed)
+    }
+
     /// As [`park`](Self::park), until this moment at most (never, if there is none); inside an exploration for
     /// `timeout` of its own time. Says whether the time is up.
     ///
