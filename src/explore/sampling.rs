@@ -156,7 +156,7 @@ impl Guide for Sampler {
     fn taken(&mut self, execution: &Execution, _: u8) {
         if let Some((step, previous, mut others)) = self.step.take() {
             execution.closed_with(&mut others);
-            self.fingerprint.add(step, previous, others.into_iter());
+            self.fingerprint.add(step, previous, others);
         }
     }
 }
