@@ -3,11 +3,12 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use impasse::explore::{Explorer, Strategy, Timeouts, Verdict};
 use impasse::sync::atomic::AtomicU64;
-use impasse::sync::{Condvar, Mutex, Queue};
+use impasse::sync::{Condvar, Mutex, Queue, Resolver};
 use impasse::{Owner, Session, WaitOnOwner, thread};
 
 /// S sessions, each with J jobs for one owner: J - 1 calls, and a post that says it is through. The owner runs
@@ -153,6 +154,25 @@ fn an_owner_that_outlives_its_execution_is_named() {
     assert!(text.contains("owner `vm` has nothing to do and was never told to end: close it"), "{text}");
 }
 
+/// Nobody looks whether the promises are kept, so soon it is known that it is no step to keep one.
+#[test]
+fn a_promise_that_outlives_its_execution_is_named() {
+    static EXECUTIONS: AtomicUsize = AtomicUsize::new(0);
+    static LEFT: std::sync::Mutex<Option<Resolver<u32>>> = std::sync::Mutex::new(None);
+    let random = Explorer::builder().strategy(Strategy::Random { seed: 1 }).max_executions(10);
+    let report = random.explore(|| {
+        let (_promise, resolver) = impasse::sync::promise();
+        match EXECUTIONS.fetch_add(1, Ordering::Relaxed) {
+            5 => *LEFT.lock().unwrap() = Some(resolver),
+            6 => LEFT.lock().unwrap().take().unwrap().resolve(1),
+            _ => resolver.resolve(1),
+        }
+    });
+    assert_eq!(report.verdict(), Verdict::Panicked, "{report}");
+    let text = report.to_string();
+    assert!(text.contains("was made outside of this execution: make it inside the closure"), "{text}");
+}
+
 #[test]
 fn a_failed_assertion_is_a_counterexample_even_in_a_post_nobody_waits_for() {
     let report = Explorer::builder().explore(|| {
@@ -193,6 +213,26 @@ fn an_execution_without_end_meets_the_limit_and_is_told_by_who_goes_on() {
     let text = report.to_string();
     assert!(text.contains("an execution did not end within 500 steps"), "{text}");
     assert!(text.contains("125 by thread `spinner`"), "{text}");
+}
+
+/// Though keeping a promise is no step where nobody looks.
+#[test]
+fn so_is_one_that_does_nothing_that_anybody_can_tell() {
+    let executions = AtomicUsize::new(0);
+    let random = Explorer::builder().strategy(Strategy::Random { seed: 1 }).max_executions(10).max_steps(100);
+    let report = random.explore(move || {
+        // The first ones find out how little it matters.
+        let is_endless = executions.fetch_add(1, Ordering::Relaxed) == 5;
+        let mut kept = 0_u64;
+        while kept < 2_000 || is_endless {
+            let (_promise, resolver) = impasse::sync::promise();
+            resolver.resolve(kept);
+            kept += 1;
+        }
+    });
+    assert_eq!(report.verdict(), Verdict::Truncated, "{report}");
+    let text = report.to_string();
+    assert!(text.contains("an execution did not end within 100 steps"), "{text}");
 }
 
 #[test]

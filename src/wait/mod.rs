@@ -75,6 +75,8 @@ pub(crate) mod explored {
     pub(crate) use super::registry::{leads_through, name as name_of, waits_of};
     #[cfg(test)]
     pub(crate) use super::scheduler::is_ending;
-    pub(crate) use super::scheduler::{Goes, Scheduler, Step, Turn, Yielder, goes_on, quiet, while_active};
+    pub(crate) use super::scheduler::{
+        EXECUTION, Goes, Scheduler, Step, Turn, Yielder, begins, goes_on, quiet, while_active,
+    };
     pub(crate) use super::task::Held;
 }

@@ -96,6 +96,9 @@ pub(crate) const fn quiet(kind: Kind) -> u64 {
     }
 }
 
+/// The part of a name that says in which execution the object was made.
+pub(crate) const EXECUTION: u64 = 0x1fff_ffff << 32;
+
 /// A step's touch on one object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access {
@@ -230,6 +233,8 @@ thread_local! {
     static ACTIVE: Cell<Option<NonNull<dyn Scheduler>>> = const { Cell::new(None) };
     /// Where the scheduler keeps what has happened for the task that runs.
     static HAPPENED: Cell<Option<NonNull<Cell<u32>>>> = const { Cell::new(None) };
+    /// Which execution goes on, as in the names of its objects.
+    static GOES_ON: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Asks this thread's scheduler, if there is one.
@@ -257,10 +262,17 @@ pub(crate) fn while_active<R>(scheduler: &(dyn Scheduler + 'static), body: impl 
         fn drop(&mut self) {
             ACTIVE.set(self.0);
             HAPPENED.set(None);
+            GOES_ON.set(0);
         }
     }
     let _restore = Restore(ACTIVE.replace(Some(scheduler.into())));
     body()
+}
+
+/// Objects are named from now on as those of this execution.
+#[cfg(feature = "explore")]
+pub(crate) fn begins(execution: u64) {
+    GOES_ON.set(execution);
 }
 
 /// From now on the task runs for which this has happened.
@@ -477,7 +489,7 @@ impl Object {
     /// Takes a step that is not the arrival of a wait; says whether it was one, for somebody may tell when.
     #[inline(always)]
     pub(crate) fn step(self, op: Op, kind: Kind) -> bool {
-        if self.name() & quiet(kind) != 0 {
+        if self.is_quiet(kind) {
             return false;
         }
         let is_seen = ask(|scheduler| {
@@ -524,6 +536,18 @@ impl Object {
     /// The same, of a task that looks at `other` too and does what comes first there or here.
     pub(crate) fn observe_with(self, other: Self) {
         ask(|scheduler| scheduler.observe(self.name(), other.name()));
+    }
+
+    /// Whether it is known without asking that nobody can tell when this touch happens. (What was made in another
+    /// execution is asked about, to be told.)
+    #[inline(always)]
+    fn is_quiet(self, kind: Kind) -> bool {
+        #[cfg(feature = "explore")]
+        if self.0 & quiet(kind) != 0 {
+            return GOES_ON.try_with(Cell::get) == Ok(self.0 & EXECUTION);
+        }
+        let _ = kind;
+        false
     }
 
     #[cfg(feature = "explore")]

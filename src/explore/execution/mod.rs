@@ -47,15 +47,15 @@ use crate::explore::overflow;
 use crate::explore::panics::{self, Panic};
 use crate::explore::report::Left;
 use crate::explore::supervise::Pulse;
-use crate::wait::explored::{Goes, Held, Turn, Yielder, goes_on, waits_of, while_active};
+use crate::wait::explored::{EXECUTION, Goes, Held, Turn, Yielder, begins, goes_on, waits_of, while_active};
 use crate::wait::{Deadlock, Task, TaskId};
 
 /// A task that ignores this many refusals is left suspended.
 const PATIENCE: u32 = 10_000;
 /// The number of no task.
 const NOBODY: u8 = TASKS as u8;
-/// The number of an execution is used again after so many: it shares 32 bits with the marks of a name.
-const EXECUTIONS: u32 = 1 << 29;
+/// The number of an execution is used again after so many.
+const EXECUTIONS: u32 = (EXECUTION >> 32) as u32 + 1;
 /// No event.
 pub(in crate::explore) const NONE: u32 = u32::MAX;
 
@@ -267,6 +267,7 @@ impl Execution {
         let is_first_of_block = next.is_multiple_of(BLOCK) || next == 1;
         let next = if is_first_of_block { BEGUN.fetch_add(BLOCK, Ordering::Relaxed) + 1 } else { next };
         self.number.set(next % EXECUTIONS);
+        begins(u64::from(self.number.get()) << 32);
         self.numbers.borrow_mut().clear();
         self.ready.clear();
         self.at_step.set(0);

@@ -1,10 +1,11 @@
 //! Which of the steps that tasks ask for are steps: those whose time somebody can tell.
 
+use super::Execution;
 use super::fellow::Seen;
-use super::{EXECUTIONS, Execution};
 use crate::explore::dependence::{KINDS, Touch};
 use crate::explore::names::{self, Known};
-use crate::wait::{self, Access, Kind};
+use crate::wait::explored::{EXECUTION, quiet as mark_of};
+use crate::wait::{Access, Kind};
 
 /// A task that does more than this between two steps may be looking for something that another is to do.
 const MOST_UNSEEN: u32 = 1_000;
@@ -67,7 +68,7 @@ impl Execution {
     #[inline]
     pub(super) fn local(&self, object: u64) -> u32 {
         assert!(
-            (object >> 32) as u32 & (EXECUTIONS - 1) == self.number.get(),
+            (object & EXECUTION) >> 32 == u64::from(self.number.get()),
             "something that tasks share (a lock, a queue, an owner, a session) was made outside of this \
              execution: make it inside the closure that is explored, so that every execution has its own"
         );
@@ -101,7 +102,7 @@ impl Execution {
         let alone = if known.is_shared() || known.observed { 0 } else { known.first };
         let is_quiet = |kind: &&Kind| !is_step(known, **kind) && (known.is_shared() || looks(**kind));
         let quiet = KINDS.iter().filter(is_quiet).fold(0, |bits, kind| bits | bit(*kind));
-        let marks = KINDS.iter().filter(is_quiet).fold(0, |marks, kind| marks | wait::explored::quiet(*kind));
+        let marks = KINDS.iter().filter(is_quiet).fold(0, |marks, kind| marks | mark_of(*kind));
         made[nth] = Seen { known, alone, quiet, marks, asked: true, ..made[nth] };
         known
     }
