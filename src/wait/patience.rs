@@ -39,7 +39,7 @@ const MOST_CROWDED: u32 = 400_000;
 const SUSPICIOUS: u32 = 257;
 
 /// What is known of each processor, or of a few.
-static CROWDS: [Crowd; 64] = [const { Crowd { parks: AtomicU32::new(0), before: AtomicU32::new(0) } }; 64];
+static CROWDS: [Crowd; 64] = [const { Crowd::nobody() }; 64];
 
 /// Whether somebody else runs there too. No more than a hint: nobody minds if two count at the same time.
 #[repr(align(64))]
@@ -51,8 +51,17 @@ struct Crowd {
 }
 
 impl Crowd {
+    const fn nobody() -> Self {
+        Self { parks: AtomicU32::new(0), before: AtomicU32::new(0) }
+    }
+
+    /// `u32::MAX` is any processor, where the system does not tell.
     fn of(processor: u32) -> &'static Self {
         &CROWDS[processor as usize % CROWDS.len()]
+    }
+
+    fn here() -> &'static Self {
+        Self::of(platform::processor().unwrap_or(u32::MAX))
     }
 
     /// A yield took so many microseconds.
@@ -134,7 +143,7 @@ impl Patience {
     fn trusts(&self) {
         let suspicious = self.suspicious.get();
         if suspicious == 1 {
-            platform::processor().into_iter().for_each(|here| Crowd::of(here).has_gone());
+            Crowd::here().has_gone();
         }
         self.suspicious.set(suspicious.saturating_sub(1));
     }
@@ -154,7 +163,7 @@ impl Patience {
                 before = Some(now);
                 if took > LONG_YIELD {
                     let took = u32::try_from(took).unwrap_or(u32::MAX);
-                    platform::processor().into_iter().for_each(|here| Crowd::of(here).comes(took));
+                    Crowd::here().comes(took);
                     self.suspicious.set(SUSPICIOUS);
                     return ready();
                 }
@@ -177,4 +186,25 @@ fn spin(ready: impl Fn() -> bool) -> bool {
         spin_loop();
     }
     ready()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_long_yield_is_followed_by_more_waits_that_are_parked_until_nobody_is_met() {
+        let crowd = Crowd::nobody();
+        let parked = || std::iter::repeat_with(|| crowd.is_there()).take_while(|is_there| *is_there).count();
+        assert_eq!(parked(), 0);
+        let after = |took| {
+            crowd.comes(took);
+            parked()
+        };
+        assert_eq!([after(100), after(100), after(100)], [500, 2_000, 8_000]);
+        assert_eq!(after(4_000), 32_000);
+        assert_eq!([after(4_000), after(u32::MAX), after(100)], [128_000, 400_000, 400_000]);
+        crowd.has_gone();
+        assert_eq!(after(100), 500);
+    }
 }
