@@ -76,7 +76,11 @@ impl Crowd {
         self.before.store(0, Ordering::Relaxed);
     }
 
-    /// Whether nobody should yield there now.
+    fn may_be_there(&self) -> bool {
+        self.parks.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a wait should be parked at once that would yield there; then it is one of those.
     fn is_there(&self) -> bool {
         let parks = self.parks.load(Ordering::Relaxed);
         if parks > 0 {
@@ -108,12 +112,17 @@ impl Patience {
         if scheduler::is_explored() {
             return false;
         }
+        if !platform::CAN_SPIN {
+            // A model has an owner look or not, and nobody in it asks where others are.
+            return true;
+        }
         let parks = self.parks.get();
         if parks > 0 {
             self.parks.set(parks - 1);
             return false;
         }
-        is_elsewhere(here, partner()) || !Crowd::of(here).is_there()
+        let crowd = Crowd::of(here);
+        !crowd.may_be_there() || is_elsewhere(here, partner()) || !crowd.is_there()
     }
 
     /// Looks for a while whether it is `ready`; says whether it was.
