@@ -69,10 +69,12 @@ impl Execution {
         last
     }
 
-    /// The last events of the tasks that the step just taken closed a cycle with, are added to these.
+    /// The last events of the tasks that the step just taken closed a cycle with, are added to these. Not the step
+    /// itself, which may be one of those waits: whoever completes it then was woken by it and takes no step of its own.
     pub(in crate::explore) fn closed_with(&self, events: &mut Vec<u32>) {
-        let closing = self.closing.borrow();
-        events.extend(closing.iter().map(|task| self.fellow(*task).last_event.get()).filter(|e| *e != NONE));
+        let (closing, taken) = (self.closing.borrow(), self.events.get() - 1);
+        let last = closing.iter().map(|task| self.fellow(*task).last_event.get());
+        events.extend(last.filter(|event| *event < taken));
     }
 
     /// The events that gave this task work while it was about to look for itself.
