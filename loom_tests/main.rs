@@ -8,6 +8,7 @@
 //! | `chase.rs` | rings of several kinds, tails, cycles that share a wait, victims that are told by others |
 //! | `handing.rs` | whoever can end a wait changes, or is gone, while others look |
 //! | `kinds.rs` | waits of different kinds that wait for each other |
+//! | `granted.rs` | a wait that is over, or only comes: nobody is refused for it |
 //! | `owner.rs` | the mailbox, replies and shutdown |
 //! | `parking.rs` | the word by which a task sleeps |
 //! | `hatch.rs` | an owner that looks before it parks |
@@ -28,6 +29,7 @@ mod chase;
 mod closing;
 mod gate;
 mod ghost;
+mod granted;
 mod handing;
 mod hatch;
 mod kinds;

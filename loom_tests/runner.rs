@@ -49,9 +49,12 @@ pub(crate) fn check(property: &str, search: Search, model: impl Fn() + Send + Sy
     // shows in the verdict.
     let mut builder = loom::model::Builder::new();
     builder.max_branches = builder.max_branches.max(20_000);
-    if let Search::Bounded(bound, _) = search {
+    let bound = match search {
         // A bug shows with fewer: most with none, each with two.
-        let bound = if is_child() { bound.min(2) } else { bound };
+        Search::Bounded(bound, _) => Some(if is_child() { bound.min(2) } else { bound }),
+        Search::Exhaustive => is_child().then_some(2),
+    };
+    if let Some(bound) = bound {
         builder.preemption_bound = Some(builder.preemption_bound.map_or(bound, |asked| asked.min(bound)));
     }
     builder.max_duration.get_or_insert(PATIENCE);

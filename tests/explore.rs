@@ -676,3 +676,64 @@ fn a_virtual_machine_runs_inside_an_exploration_and_is_ended_with_it() {
     let report = explorer.explore(body(WaitOnOwner::Block));
     assert_eq!((report.deadlocked(), report.forgotten()), (2_000, 0), "{report}");
 }
+
+/// In the first executions it is not known yet what others touch, and whoever is woken by a step goes on within it: so it
+/// may close a deadlock with the very wait that this step was.
+#[test]
+fn a_deadlock_that_is_closed_within_the_step_of_another() {
+    use impasse::sync::RwLock;
+    use impasse::sync::channel::bounded;
+    let crossed = || {
+        let (table, log) = (Arc::new(RwLock::new(())), Arc::new(Mutex::new(())));
+        let (sender, receiver) = bounded(0);
+        let (other_table, other_log) = (table.clone(), log.clone());
+        let writes = thread::spawn(move || {
+            let _table = other_table.checked_write()?;
+            sender.send(()).expect("there is a receiver");
+            other_log.checked_lock().map(drop)
+        });
+        let logs = thread::spawn(move || {
+            receiver.recv().expect("there is a sender");
+            let _log = log.checked_lock()?;
+            table.checked_write().map(drop)
+        });
+        let refused = [writes.join().unwrap(), logs.join().unwrap()];
+        assert!(refused.iter().filter(|ended| ended.is_err()).count() <= 1, "{refused:?}");
+    };
+    let explorer = || Explorer::builder().allow_deadlock_errors(true);
+    for seed in 0..50 {
+        let report = explorer().strategy(Strategy::Random { seed }).max_executions(10).explore(crossed);
+        assert_eq!(report.executions(), 10, "{report}");
+    }
+    let report = explorer().explore(crossed);
+    assert!(report.deadlocked() > 0, "{report}");
+    assert_eq!(report.verdict(), Verdict::Verified, "{report}");
+}
+
+/// A receiver that waits is handed what is sent, and the place in the channel that this would have had is free: only
+/// since the receiver has come does whoever sends twice go on.
+#[test]
+fn who_finds_room_because_a_receiver_has_come_goes_on_after_that() {
+    use impasse::sync::channel::bounded;
+    let report = Explorer::builder().explore(|| {
+        let ((to_one, at_one), (to_other, at_other)) = (bounded(1), bounded(1));
+        let sends = to_other.clone();
+        let one = thread::spawn(move || {
+            let _ = at_one.recv();
+            impasse::select! {
+                recv(at_one) -> got => drop(got),
+                send(to_other, 3) -> sent => drop(sent),
+            }
+        });
+        let other = thread::spawn(move || {
+            let _ = (to_one.send(1), to_one.send(2));
+            impasse::select! {
+                recv(at_other) -> got => drop(got),
+                send(sends, 4) -> sent => drop(sent),
+            }
+        });
+        one.join().unwrap();
+        other.join().unwrap();
+    });
+    assert_eq!(report.verdict(), Verdict::Verified, "{report}");
+}

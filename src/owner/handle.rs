@@ -8,7 +8,7 @@ use super::about::About;
 use super::asynchronous::Answer;
 use super::error::{CallError, Closed, Panicked, PostError, Unrun};
 use super::job::{Call, Errand, Kept, Sent};
-use super::mailbox::{Queued, Refused, Room};
+use super::mailbox::{Queued, Refused, Room, Stands};
 use super::main_loop::Runner;
 use super::policy::WaitOnOwner;
 use super::shared::Shared;
@@ -303,7 +303,7 @@ impl<T: 'static> Handle<T> {
                 Err(PostError::from(error))
             }
             // What was accepted meanwhile was accepted.
-            Mine::No => Ok(inside.surely(&room.given)?),
+            Mine::No => Ok(wait::surely(&room.given)?),
         })?;
         given.map_err(|Abandoned| self.0.closed().into())
     }
@@ -320,13 +320,13 @@ impl<T: 'static> Handle<T> {
     /// Until the owner finds no job; the edge leads to the owner. It is woken, it does not poll.
     #[track_caller]
     pub fn wait_idle(&self) -> Result<(), WaitError> {
-        let idle = Idle(&self.0);
+        let idle = Idle { owner: &self.0, stands: Stands::default() };
         let is_owner = wait::current().id == self.0.task;
         let arrival = Arrival::As(self.0.mailbox.idle_arrival());
         let manner = is_owner.then_some(Manner::Judged);
         let request = Request { arrival, manner, ..Request::new(&idle, "wait_idle".into_op()) };
         wait::door(request, |inside| {
-            let Some(place) = self.0.mailbox.join_idle() else { return Ok(()) };
+            let Some(place) = self.0.mailbox.join_idle(&idle.stands) else { return Ok(()) };
             inside
                 .until(&place.given)
                 // An owner that is gone has nothing to do.

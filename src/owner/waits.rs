@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::job::{Errand, Kept};
+use super::mailbox::Stands;
 use super::panics::Outcome;
 use super::shared::Shared;
 use crate::sync::Reader;
@@ -49,7 +50,7 @@ pub(super) struct RoomIn<'a, T> {
 
 impl<T> Resource for RoomIn<'_, T> {
     fn providers(&self) -> Providers {
-        Providers::one((!self.owner.mailbox.has_room()).then_some(self.owner.task))
+        Providers::one(self.owner.mailbox.waits_for_room(self.job).then_some(self.owner.task))
     }
 
     fn name(&self) -> String {
@@ -73,15 +74,18 @@ impl<T> Resource for RoomIn<'_, T> {
 }
 
 /// That the owner has nothing to do.
-pub(super) struct Idle<'a, T>(pub(super) &'a Shared<T>);
+pub(super) struct Idle<'a, T> {
+    pub(super) owner: &'a Shared<T>,
+    pub(super) stands: Stands,
+}
 
 impl<T> Resource for Idle<'_, T> {
     fn providers(&self) -> Providers {
-        Providers::one((!self.0.mailbox.is_idle()).then_some(self.0.task))
+        Providers::one(self.owner.mailbox.waits_for_idle(&self.stands).then_some(self.owner.task))
     }
 
     fn name(&self) -> String {
-        format!("owner `{}` to have nothing to do", self.0.name)
+        format!("owner `{}` to have nothing to do", self.owner.name)
     }
 }
 

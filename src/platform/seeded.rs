@@ -33,6 +33,10 @@ pub(crate) enum Bug {
     WakeBeforePublish,
     /// Whoever has settled a slot is still thought to be waited for.
     SettledProvides,
+    /// Whoever is about to do what the others wait for is thought to wait for them, until it has.
+    ComingWaits,
+    /// Whoever has been given what it waited for, or has taken it, is thought to wait until its edge is gone.
+    GrantedWaits,
     /// Who may upgrade a lock is forgotten after the lock has been given back.
     ForgetAfterUnlock,
     /// The setter of a slot settles it once more when it is dropped.
@@ -82,7 +86,7 @@ pub(crate) enum Bug {
 impl Bug {
     /// What the twin's environment calls it.
     #[allow(dead_code, reason = "read under loom only")]
-    pub(crate) const ALL: [(&'static str, Bug); 35] = [
+    pub(crate) const ALL: [(&'static str, Bug); 37] = [
         ("no-fence", Bug::NoFence),
         ("relaxed-publish", Bug::RelaxedPublish),
         ("relaxed-look", Bug::RelaxedLook),
@@ -96,6 +100,8 @@ impl Bug {
         ("leave-during-look", Bug::LeaveDuringLook),
         ("wake-before-publish", Bug::WakeBeforePublish),
         ("settled-provides", Bug::SettledProvides),
+        ("coming-waits", Bug::ComingWaits),
+        ("granted-waits", Bug::GrantedWaits),
         ("forget-after-unlock", Bug::ForgetAfterUnlock),
         ("settle-twice", Bug::SettleTwice),
         ("forget-reservation", Bug::ForgetReservation),

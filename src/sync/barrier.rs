@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ends::{End, Grip, Held, is_bound, sealed};
 use super::line::Line;
 use super::made::Made;
-use crate::platform;
+use crate::platform::{self, Bug, seeded};
 use crate::wait::{
     self, Arrival, IntoOp, Kind, Object, Op, Providers, Request, Resource, TaskId, Terms, WaitError,
 };
@@ -112,36 +111,41 @@ impl Core {
     }
 
     fn wait(&self, party: Option<TaskId>, op: Op, terms: Terms) -> Result<BarrierWaitResult, WaitError> {
-        let resource = Missing { core: self, me: party, round: AtomicU64::new(NOT_YET) };
-        let arrival = Arrival::As(self.object.access(Kind::Store));
-        let request = Request { arrival, terms, ..Request::new(&resource, op) };
-        wait::door(request, |inside| {
-            let mut state = self.state.lock();
-            state.arrived += 1;
-            if state.arrived >= state.many {
-                let all = state.next_round();
-                drop(state);
-                all.for_each(|waiting| waiting.set(()));
-                return Ok(BarrierWaitResult(true));
-            }
-            if let Some(at) = party.and_then(|party| state.missing.iter().position(|task| *task == party)) {
-                state.missing.swap_remove(at);
-            }
-            resource.round.store(state.round, Ordering::Relaxed);
-            let place = state.waiting.join(None);
-            drop(state);
-            inside.until(&place.given).map(drop).or_else(|error| {
-                let mut state = self.state.lock();
-                let left = state.waiting.leave(&place);
-                if left.is_some() {
-                    state.arrived -= 1;
-                    state.missing.extend(party);
-                }
-                drop(state);
-                if left.is_some() { Err(error) } else { inside.surely(&place.given).map(drop) }
+        let missing = Missing { core: self, me: party, round: None };
+        self.object.arrive(op, Kind::Store, &missing)?;
+        if seeded(Bug::ComingWaits) {
+            wait::door(Request { arrival: Arrival::Made, ..Request::new(&missing, op) }, |_| {
+                Ok::<_, WaitError>(())
             })?;
-            Ok(BarrierWaitResult(false))
-        })
+        }
+        let mut state = self.state.lock();
+        state.arrived += 1;
+        if state.arrived >= state.many {
+            let all = state.next_round();
+            drop(state);
+            all.for_each(|waiting| waiting.set(()));
+            return Ok(BarrierWaitResult(true));
+        }
+        if let Some(at) = party.and_then(|party| state.missing.iter().position(|task| *task == party)) {
+            state.missing.swap_remove(at);
+        }
+        let missing = Missing { round: Some(state.round), ..missing };
+        let place = state.waiting.join(None);
+        drop(state);
+        // After it has arrived: two who come at once do not wait for each other.
+        let request = Request { arrival: Arrival::Made, terms, ..Request::new(&missing, op) };
+        let passed = wait::door(request, |inside| inside.until(&place.given)).map(drop);
+        passed.or_else(|error| {
+            let mut state = self.state.lock();
+            let left = state.waiting.leave(&place);
+            if left.is_some() {
+                state.arrived -= 1;
+                state.missing.extend(party);
+            }
+            drop(state);
+            if left.is_some() { Err(error) } else { wait::surely(&place.given).map(drop) }
+        })?;
+        Ok(BarrierWaitResult(false))
     }
 }
 
@@ -149,20 +153,18 @@ impl Core {
 struct Missing<'a> {
     core: &'a Core,
     me: Option<TaskId>,
-    /// The round in which the task has arrived.
-    round: AtomicU64,
+    /// The round in which the task has arrived, if it has.
+    round: Option<u64>,
 }
-
-/// It has not arrived.
-const NOT_YET: u64 = u64::MAX;
 
 impl Resource for Missing<'_> {
     fn providers(&self) -> Providers {
         let state = self.core.state.lock();
-        let is_live = match self.round.load(Ordering::Relaxed) {
+        let is_live = match self.round {
             // The last to arrive waits for nobody.
-            NOT_YET => state.arrived + 1 >= state.many,
-            round => round != state.round,
+            None => state.arrived + 1 >= state.many,
+            // Nor does anybody once all have arrived, whoever is missing in the next round.
+            Some(round) => round != state.round && !seeded(Bug::GrantedWaits),
         };
         if is_live {
             return Providers::Open;

@@ -41,6 +41,11 @@ impl<V> Line<V> {
         stands.and_then(|at| self.0.remove(at))
     }
 
+    /// Whether somebody stands in it whose place is known by this address.
+    pub(crate) fn has(&self, place: usize) -> bool {
+        self.0.iter().any(|setter| setter.address() == place)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

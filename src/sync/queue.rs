@@ -79,7 +79,7 @@ impl<T: Send> Queue<T> {
             inside.until(&place.given).or_else(|error| {
                 // An item that is on its way is not lost.
                 let left = self.inner.lock().waiting.leave(&place);
-                if left.is_some() { Err(error) } else { inside.surely(&place.given) }
+                if left.is_some() { Err(error) } else { wait::surely(&place.given) }
             })
         })?;
         Ok(item.unwrap_or_else(|_| unreachable!("the queue outlives those who wait for its items")))

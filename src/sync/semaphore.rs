@@ -169,7 +169,7 @@ impl Semaphore {
                 drop(state);
                 served.into_iter().for_each(|setter| setter.set(()));
                 // What is being given is not lost.
-                if left.is_some() { Err(error) } else { inside.surely(&given).map(drop) }
+                if left.is_some() { Err(error) } else { wait::surely(&given).map(drop) }
             })
         })?;
         Ok(SemaphorePermit { semaphore: self, permits: wants })

@@ -1,7 +1,8 @@
 //! The one place that blocks.
 //!
 //! A wait goes through the door *before* anything is handed over: before the job is queued, before the run is
-//! started. It
+//! started. (Where coming is what the others wait for, at a barrier or a channel, a task comes first, and gives its place
+//! up again if its wait is refused.) It
 //! 1. publishes its edge,
 //! 2. fences, so that of several waits that close a cycle together at least one sees the others,
 //! 3. looks whether its providers wait too, and if so, whether it completes a deadlock (`verdict.rs`),
@@ -282,20 +283,6 @@ impl Inside<'_> {
         self.wait(awaited, Some(Limit { line, timeout }))
     }
 
-    /// Blocks until `awaited` is there, which somebody is about to give, whatever has been cancelled.
-    ///
-    /// # Errors
-    ///
-    /// Inside an exploration, if the execution comes to its end.
-    pub(crate) fn surely<A: Awaited>(&self, awaited: &A) -> Result<A::Value, WaitError> {
-        loop {
-            if let Some(value) = awaited.poll(self.me.id) {
-                return Ok(value);
-            }
-            self.me.park()?;
-        }
-    }
-
     fn wait<A: Awaited>(&self, awaited: &A, limit: Option<Limit>) -> Result<Option<A::Value>, WaitError> {
         let server = self.server.as_deref();
         awaited.object().is_waited_for(self.me);
@@ -368,6 +355,22 @@ impl Inside<'_> {
         server.run_job(&activations);
         awaited.object().arrive(self.wait.op, awaited.look(), self.wait.resource)?;
         enter(self.me, self.wait)
+    }
+}
+
+/// Blocks until `awaited` is there, which somebody is about to give, whatever has been cancelled: after a wait that has
+/// been refused, too late.
+///
+/// # Errors
+///
+/// Inside an exploration, if the execution comes to its end.
+pub(crate) fn surely<A: Awaited>(awaited: &A) -> Result<A::Value, WaitError> {
+    let me = task::current();
+    loop {
+        if let Some(value) = awaited.poll(me.id) {
+            return Ok(value);
+        }
+        me.park()?;
     }
 }
 

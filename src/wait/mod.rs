@@ -53,7 +53,7 @@ pub use task::current_op;
 
 pub(crate) use cancel::{Cancel, Standing};
 pub(crate) use clock::now;
-pub(crate) use door::{Arrival, Awaited, Inside, Request, Terms, door, door_of};
+pub(crate) use door::{Arrival, Awaited, Inside, Request, Terms, door, door_of, surely};
 pub(crate) use holds::{
     Hold, forget, hold, hold_for, hold_otherwise, holders, line_of, unhold, unhold_by_another,
 };

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use impasse::sync::channel::{bounded, unbounded};
-use impasse::sync::{Mutex, RwLock, promise};
-use impasse::{Deadlock, thread};
+use impasse::sync::channel::{RecvError, bounded, unbounded};
+use impasse::sync::{Barrier, End, Held, Mutex, Party, RwLock, promise};
+use impasse::{Deadlock, Owner, Shutdown, thread};
 
 use crate::scene::{OrDeadlock, Scene, Stage, part, play, two_that_wait_for_their_pool};
 
@@ -21,6 +21,11 @@ const SCENES: &[Scene] = &[
     Scene { name: "a choice of which one is live", play: live_choice },
     Scene { name: "a promise that anybody can keep", play: open_promise },
     Scene { name: "a pool with a free worker", play: free_worker },
+    Scene { name: "a choice of which one is about to be closed", play: closing_choice },
+    Scene { name: "a sender that has been given room", play: given_room },
+    Scene { name: "who arrives last at a barrier", play: last_to_arrive },
+    Scene { name: "both who meet at a barrier come at once", play: met_at_a_barrier },
+    Scene { name: "both who meet at a channel come at once", play: met_at_a_channel },
 ];
 
 fn none(results: impl IntoIterator<Item = Result<(), Deadlock>>) -> Vec<Deadlock> {
@@ -183,6 +188,79 @@ fn open_promise(stage: Stage) -> Vec<Deadlock> {
 
 fn free_worker(stage: Stage) -> Vec<Deadlock> {
     two_that_wait_for_their_pool(stage, 3)
+}
+
+/// Of two senders that could still end a choice one is stuck, and the other goes, which ends it too.
+fn closing_choice(stage: Stage) -> Vec<Deadlock> {
+    let ((one, first), (two, second)) = (bounded::<u32>(1), bounded::<u32>(1));
+    let lock = Arc::new(Mutex::named("table", ()));
+    let (wanted, met) = (lock.clone(), stage.meeting(3));
+    let (meets, goes) = (met.clone(), met.clone());
+    let held = lock.lock();
+    let stuck = thread::spawn_with(one, move |_sender| {
+        meets.wait();
+        wanted.checked_lock().or_deadlock()
+    });
+    let other = thread::spawn_with(two, move |sender| {
+        goes.wait();
+        drop(sender);
+    });
+    met.wait();
+    let mine = impasse::select! {
+        recv(first) -> got => got,
+        recv(second) -> got => got,
+    };
+    drop(held);
+    other.join().unwrap();
+    let mine = match mine {
+        Err(RecvError::Disconnected) => Ok(()),
+        other => other.or_deadlock(),
+    };
+    none([mine, stuck.join().unwrap()])
+}
+
+/// There is room for the second job as soon as the owner has taken the first, which wants a lock of whoever posts both.
+fn given_room(_: Stage) -> Vec<Deadlock> {
+    let owner = Owner::builder("vm").capacity(1).spawn(|| ()).unwrap();
+    let lock = Arc::new(Mutex::named("table", ()));
+    let (wanted, (tell, told)) = (lock.clone(), unbounded());
+    let held = lock.lock();
+    let job = move |(): &()| tell.send(wanted.checked_lock().or_deadlock()).unwrap();
+    let first = owner.handle().post_wait("first", job).or_deadlock();
+    let second = owner.handle().post_wait("second", |()| ()).or_deadlock();
+    drop(held);
+    let third = told.recv().unwrap();
+    owner.shutdown(Shutdown::Drain).unwrap();
+    none([first, second, third])
+}
+
+/// Whoever arrives last waits for nobody, and another wants a lock of that one after it.
+fn last_to_arrive(_: Stage) -> Vec<Deadlock> {
+    let [one, two] = Barrier::parties(2).try_into().expect("two were asked for");
+    let lock = Arc::new(Mutex::named("table", ()));
+    let wanted = lock.clone();
+    let other = thread::spawn_with(one, move |party| {
+        party.wait().or_deadlock()?;
+        wanted.checked_lock().or_deadlock()
+    });
+    let party = two.hold();
+    let held = lock.lock();
+    let mine = party.wait().or_deadlock();
+    drop(held);
+    none([mine, other.join().unwrap()])
+}
+
+fn met_at_a_barrier(_: Stage) -> Vec<Deadlock> {
+    let [one, two] = Barrier::parties(2).try_into().expect("two were asked for");
+    let both = |party| thread::spawn_with(party, |party: Held<Party>| party.wait().or_deadlock());
+    none([both(one), both(two)].map(|thread| thread.join().unwrap()))
+}
+
+fn met_at_a_channel(_: Stage) -> Vec<Deadlock> {
+    let (sender, receiver) = bounded::<u32>(0);
+    let sends = thread::spawn_with(sender, |sender| sender.send(1).or_deadlock());
+    let receives = thread::spawn_with(receiver, |receiver| receiver.recv().or_deadlock());
+    none([sends, receives].map(|thread| thread.join().unwrap()))
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Inner, Mailbox, Open, Refused};
 use crate::owner::about::About;
@@ -14,7 +14,23 @@ use crate::platform::{Bug, seeded};
 use crate::sync::Place;
 use crate::wait::{Access, Cancel, Kind, Lineage, Op, TaskId};
 
+/// Where somebody stands who waits until the owner is idle: the address of a place in the line, once it has one.
+#[derive(Default)]
+pub(in crate::owner) struct Stands(AtomicUsize);
+
+impl Stands {
+    /// It has not come to the line.
+    const NOWHERE: usize = 0;
+    /// The owner was idle when it came.
+    const OVER: usize = 1;
+}
+
 impl<T> Inner<T> {
+    /// Whether the owner is in no job, and there is none.
+    fn is_idle(&self) -> bool {
+        self.idle || self.end.is_some()
+    }
+
     /// A promise has been kept, or called off.
     fn owes_one_less(&mut self) {
         self.owed -= 1;
@@ -140,16 +156,22 @@ impl<T> Mailbox<T> {
     }
 
     /// Waits in line until the owner is idle; none if it is.
-    pub(in crate::owner) fn join_idle(&self) -> Option<Place<()>> {
+    pub(in crate::owner) fn join_idle(&self, stands: &Stands) -> Option<Place<()>> {
         let mut inner = self.inner.lock();
-        let idle = inner.idle || inner.end.is_some();
-        (!idle).then(|| inner.until_idle.join(Some(self.owner)))
+        let place = (!inner.is_idle()).then(|| inner.until_idle.join(Some(self.owner)));
+        stands.0.store(place.as_ref().map_or(Stands::OVER, |place| place.given.address()), Ordering::Relaxed);
+        place
     }
 
-    /// Whether the owner is in no job, and there is none.
-    pub(in crate::owner) fn is_idle(&self) -> bool {
+    /// Whether this waiter stands in line until the owner is idle, or would if it came now. Not once it has been told,
+    /// whatever the owner does since.
+    pub(in crate::owner) fn waits_for_idle(&self, stands: &Stands) -> bool {
         let inner = self.inner.lock();
-        inner.idle || inner.end.is_some()
+        match stands.0.load(Ordering::Relaxed) {
+            Stands::NOWHERE => !inner.is_idle(),
+            place if seeded(Bug::GrantedWaits) => place != Stands::NOWHERE && !inner.is_idle(),
+            place => inner.until_idle.has(place),
+        }
     }
 
     /// What touches the mailbox in order to wait until the owner is idle.
@@ -191,5 +213,43 @@ impl<T> Mailbox<T> {
     /// How the owner ended, if it has.
     pub(in crate::owner) fn how_it_ended(&self) -> Option<Result<(), Panicked>> {
         self.inner.lock().end.clone()
+    }
+}
+
+#[cfg(all(test, feature = "explore"))]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::Owner;
+
+    #[test]
+    fn whoever_was_told_that_the_owner_is_idle_waits_no_more() {
+        let owner = Owner::builder("vm").spawn(|| ()).unwrap();
+        let mailbox = &owner.handle().0.mailbox;
+        let is_busy = || {
+            let (end, ended) = mpsc::channel::<()>();
+            owner
+                .handle()
+                .post("busy", move |()| {
+                    let _ = ended.recv();
+                })
+                .unwrap();
+            end
+        };
+
+        let [early, late] = [(); 2].map(|()| Stands::default());
+        let job = is_busy();
+        assert!(mailbox.waits_for_idle(&early), "it would have to, if it came");
+        let place = mailbox.join_idle(&early).expect("a job goes on");
+        assert!(mailbox.waits_for_idle(&early));
+        drop(job);
+        owner.handle().wait_idle().unwrap();
+        assert!(mailbox.join_idle(&late).is_none(), "no job goes on");
+
+        let _job = is_busy();
+        assert!(!mailbox.waits_for_idle(&early), "it has been told");
+        assert!(!mailbox.waits_for_idle(&late), "it did not have to wait");
+        drop(place);
     }
 }

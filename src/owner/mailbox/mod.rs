@@ -30,6 +30,7 @@ use crate::platform::{self, Bug, Mutex, Unseen, seeded};
 use crate::sync::Line;
 use crate::wait::{self, Access, Activation, Cancel, Kind, Lineage, Object, Op, Stamp, TaskId};
 
+pub(super) use ending::Stands;
 use room::WaitsForRoom;
 pub(super) use room::{Queued, Room};
 pub(super) use taking::{Batch, Next};

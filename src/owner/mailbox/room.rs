@@ -39,6 +39,11 @@ pub(in crate::owner) struct Room {
 }
 
 impl<T> Inner<T> {
+    /// Where the sender of this job waits for room.
+    fn place_in_line(&self, job: &Arc<dyn Kept<T>>) -> Option<usize> {
+        self.room.iter().position(|other| std::ptr::addr_eq(Arc::as_ptr(&other.job), Arc::as_ptr(job)))
+    }
+
     /// Those for whom there is room now.
     pub(super) fn have_room(&mut self, capacity: Option<usize>) -> Vec<Setter<()>> {
         let Some(capacity) = capacity.filter(|_| !seeded(Bug::RoomForNobody)) else { return Vec::new() };
@@ -94,8 +99,7 @@ impl<T> Mailbox<T> {
     /// by now, or refused.
     pub(in crate::owner) fn leave_room(&self, job: &Arc<dyn Kept<T>>) -> Mine {
         let mut inner = self.inner.lock();
-        let place =
-            inner.room.iter().position(|other| std::ptr::addr_eq(Arc::as_ptr(&other.job), Arc::as_ptr(job)));
+        let place = inner.place_in_line(job);
         let Some(left) = place.and_then(|place| inner.room.remove(place)) else { return Mine::No };
         // Under the lock, or the owner could begin it in between.
         let mine = left.job.ticket().leave();
@@ -104,9 +108,13 @@ impl<T> Mailbox<T> {
         mine
     }
 
-    /// Whether a post would be accepted now, as far as room goes.
-    pub(in crate::owner) fn has_room(&self) -> bool {
+    /// Whether the sender of this job waits for room, or would have to if it came to the queue now. Not once it was
+    /// accepted, whatever has become of the room since.
+    pub(in crate::owner) fn waits_for_room(&self, job: Option<&Arc<dyn Kept<T>>>) -> bool {
         let inner = self.inner.lock();
-        self.capacity.is_none_or(|capacity| inner.queued - inner.taken < capacity as u64)
+        let is_full = self.capacity.is_some_and(|capacity| inner.queued - inner.taken >= capacity as u64);
+        let Some(job) = job.filter(|_| !seeded(Bug::GrantedWaits)) else { return is_full };
+        inner.place_in_line(job).is_some()
+            || is_full && inner.open == Open::Yes && !job.ticket().is_accepted()
     }
 }

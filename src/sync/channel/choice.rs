@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::core::{Core, Item, Parcel, Side, Tried};
 use super::ends::{Receiver, Sender};
 use super::error::{self, RecvError, SendError};
-use crate::platform::{self, Unseen};
+use crate::platform::{self, Bug, seeded};
 use crate::sync::slot::{Setter, slot};
 use crate::wait::{self, Arrival, IntoOp, Kind, Object, Op, Providers, Request, Resource, WaitError};
 
@@ -48,7 +48,8 @@ pub(super) trait Arm: Sync {
     /// How it arrives when it is the only one.
     fn kind(&self) -> Kind;
 
-    fn providers(&self) -> Providers;
+    /// Who could end the wait of this chooser for it, if it has begun.
+    fn providers(&self, chooser: Option<&Chooser>) -> Providers;
 
     /// By which its channel is known.
     fn address(&self) -> usize;
@@ -119,13 +120,13 @@ impl<T: Send> Arm for OneSide<'_, T> {
         }
     }
 
-    fn providers(&self) -> Providers {
-        match self.side {
-            // Whoever has not looked yet waits for nobody either.
-            side if self.core.is_possible(side) => Providers::Open,
+    /// Who could do it is asked before whether that is done: what has been done meanwhile is seen by the second.
+    fn providers(&self, chooser: Option<&Chooser>) -> Providers {
+        let others = match self.side {
             Side::Sending => self.core.receivers.any(),
             Side::Receiving => self.core.senders.any(),
-        }
+        };
+        if self.core.is_possible(self.side, chooser) { Providers::Open } else { others }
     }
 
     fn address(&self) -> usize {
@@ -153,24 +154,25 @@ impl<T: Send> Arm for OneSide<'_, T> {
 /// What a choice waits for.
 struct AnyOf<'a> {
     arms: &'a [&'a dyn Arm],
-    /// Since the task is in line.
-    chooser: Unseen<Option<Arc<Chooser>>>,
+    /// Once the task is in line.
+    chooser: Option<&'a Chooser>,
 }
 
 impl Resource for AnyOf<'_> {
     fn providers(&self) -> Providers {
-        // Whoever has been served waits for nobody, whether it knows that or not.
-        if self.chooser.lock().as_ref().is_some_and(|chooser| chooser.is_claimed()) {
-            return Providers::Open;
-        }
         let mut tasks = Vec::new();
         for arm in self.arms {
-            match arm.providers() {
-                Providers::Any(any) => tasks.extend(any),
+            match arm.providers(self.chooser) {
+                Providers::Any(any) if !any.is_empty() || seeded(Bug::GrantedWaits) => tasks.extend(any),
+                // Somebody may have an end; or whoever let the last one go is about to close the channel.
                 _ => return Providers::Open,
             }
         }
-        Providers::Any(tasks)
+        // Asked last: whoever has been served meanwhile waits for nobody, whether it knows that or not.
+        match self.chooser.is_some_and(Chooser::is_claimed) && !seeded(Bug::GrantedWaits) {
+            true => Providers::Open,
+            false => Providers::Any(tasks),
+        }
     }
 
     fn is_about(&self, what: usize) -> bool {
@@ -192,7 +194,7 @@ impl Resource for AnyOf<'_> {
 /// be done first. Returns its index; `None` if no operation is done within `limit`, if there is one (a time of zero is a
 /// try).
 pub(super) fn choose(arms: &[&dyn Arm], op: Op, limit: Option<Duration>) -> Result<Option<usize>, WaitError> {
-    let resource = AnyOf { arms, chooser: Unseen::new(None) };
+    let mut resource = AnyOf { arms, chooser: None };
     let is_try = limit.is_some_and(|limit| limit.is_zero() || wait::timeouts_any_time() == Some(true));
     let Some((first, rest)) = arms.split_first() else {
         // Nothing will ever come of no operation.
@@ -210,32 +212,36 @@ pub(super) fn choose(arms: &[&dyn Arm], op: Op, limit: Option<Duration>) -> Resu
         return Ok(attempt(arms, None));
     }
     let kind = if rest.is_empty() && limit.is_none() { first.kind() } else { Kind::TryPop };
-    let arrival = Arrival::As(first.object().access(kind));
-    let request = Request { arrival, timed: limit.is_some(), ..Request::new(&resource, op) };
-    wait::door(request, |inside| {
-        let (setter, fired) = slot(None);
-        let chooser = Arc::new(Chooser(platform::Mutex::new(Some(setter))));
-        *resource.chooser.lock() = Some(chooser.clone());
-        if let Some(done) = attempt(arms, Some(&chooser)) {
-            // Nobody else can have claimed it; that it is given up means nothing.
-            return Ok(Some(done));
-        }
-        let fired_in_time = match limit {
-            None => inside.until(&fired).map(Some),
-            Some(limit) => inside.until_timeout(&fired, first.object(), Some(limit)),
-        };
-        let fired_in_time = match fired_in_time {
-            Ok(Some(fired)) => Ok(Some(fired)),
-            // Over, unless it is just being done: what has been handed over is not lost.
-            ended => match chooser.claim() {
-                Some(_) => ended,
-                None => inside.surely(&fired).map(Some),
-            },
-        };
-        arms.iter().for_each(|arm| arm.leave());
-        let index = |settled: Result<usize, _>| settled.expect("whoever claims it tells");
-        fired_in_time.map(|fired| fired.map(index))
-    })
+    first.object().arrive(op, kind, &resource)?;
+    if seeded(Bug::ComingWaits) {
+        wait::door(Request { arrival: Arrival::Made, ..Request::new(&resource, op) }, |_| {
+            Ok::<_, WaitError>(())
+        })?;
+    }
+    let (setter, fired) = slot(None);
+    let chooser = Arc::new(Chooser(platform::Mutex::new(Some(setter))));
+    if let Some(done) = attempt(arms, Some(&chooser)) {
+        // Nobody else knows the chooser; that it is given up means nothing.
+        return Ok(Some(done));
+    }
+    // The wait begins when the task is in line: two who come from both sides at once do not wait for each other.
+    resource.chooser = Some(&chooser);
+    let request = Request { arrival: Arrival::Made, timed: limit.is_some(), ..Request::new(&resource, op) };
+    let fired_in_time = wait::door(request, |inside| match limit {
+        None => inside.until(&fired).map(Some),
+        Some(limit) => inside.until_timeout(&fired, first.object(), Some(limit)),
+    });
+    let fired_in_time = match fired_in_time {
+        Ok(Some(fired)) => Ok(Some(fired)),
+        // Over, unless it is just being done: what has been handed over is not lost.
+        ended => match chooser.claim() {
+            Some(_) => ended,
+            None => wait::surely(&fired).map(Some),
+        },
+    };
+    arms.iter().for_each(|arm| arm.leave());
+    let index = |settled: Result<usize, _>| settled.expect("whoever claims it tells");
+    fired_in_time.map(|fired| fired.map(index))
 }
 
 /// Tries the operations in their order; if all have to wait and there is a chooser, gets in line for all of them. Their

@@ -100,9 +100,10 @@ impl<T> State<T> {
         self.capacity.is_none_or(|capacity| self.items.len() < capacity)
     }
 
-    /// Whether one of these has not been served elsewhere.
-    fn is_met(waiting: &VecDeque<Waiting<T>>) -> bool {
-        waiting.iter().any(|waiting| !waiting.chooser.is_claimed())
+    /// Whether one of these is another than `me`, who may stand on both sides, and has not been served elsewhere.
+    fn is_met(waiting: &VecDeque<Waiting<T>>, me: Option<&Chooser>) -> bool {
+        let is_me = |chooser: &Chooser| me.is_some_and(|me| std::ptr::eq(chooser, me));
+        waiting.iter().any(|waiting| !is_me(&waiting.chooser) && !waiting.chooser.is_claimed())
     }
 
     /// The first of those who wait that has not been served elsewhere.
@@ -133,24 +134,35 @@ impl<T> State<T> {
         }
     }
 
+    /// The next free place is used: only since it is free.
+    fn uses_place(&mut self) {
+        if self.items.len() + self.freed.len() == self.capacity.unwrap_or(usize::MAX) {
+            self.freed.pop_front().inspect(|freed| freed.witness());
+        }
+    }
+
     /// Gives the item of `parcel` to whoever waits, or puts it where there is room.
     fn put(&mut self, parcel: &Parcel<T>) -> Tried<()> {
         if self.no_receivers {
             return Tried::Closed;
         }
         if let Some((receiver, setter)) = Self::first(&mut self.receiving) {
-            if self.capacity == Some(0) {
+            match self.capacity {
                 // Only since it has come.
-                receiver.arrived.witness();
+                Some(0) => receiver.arrived.witness(),
+                // The place that the item would have is free again since then.
+                Some(_) => {
+                    self.uses_place();
+                    self.freed.push_back(receiver.arrived);
+                }
+                None => {}
             }
             let item = parcel.lock().take();
             *receiver.parcel.lock() = item;
             return Tried::Done((), Served(Some((setter, receiver.arm))));
         }
         if self.has_room() {
-            if self.items.len() + self.freed.len() == self.capacity.unwrap_or(usize::MAX) {
-                self.freed.pop_front().inspect(|freed| freed.witness());
-            }
+            self.uses_place();
             self.items.extend(parcel.lock().take());
             return Tried::Done((), Served::NOBODY);
         }
@@ -290,11 +302,15 @@ impl<T> Core<T> {
         told.into_iter().for_each(|(waiting, setter)| setter.set(waiting.arm));
     }
 
-    /// Whether whoever comes to this side now need not wait.
-    pub(super) fn is_possible(&self, side: Side) -> bool {
+    /// Whether whoever comes to this side now, or stands there as this chooser, need not wait.
+    pub(super) fn is_possible(&self, side: Side, chooser: Option<&Chooser>) -> bool {
         self.with(|state| match side {
-            Side::Sending => state.no_receivers || state.has_room() || State::is_met(&state.receiving),
-            Side::Receiving => state.no_senders || !state.items.is_empty() || State::is_met(&state.sending),
+            Side::Sending => {
+                state.no_receivers || state.has_room() || State::is_met(&state.receiving, chooser)
+            }
+            Side::Receiving => {
+                state.no_senders || !state.items.is_empty() || State::is_met(&state.sending, chooser)
+            }
         })
     }
 

@@ -1,7 +1,7 @@
 //! Taking the lock, giving it back, and the line of those who wait.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering as Std};
+use std::sync::atomic::{AtomicU8, Ordering as Std};
 use std::time::Duration;
 
 use super::word::{Mode, WAITED_FOR, Word};
@@ -63,7 +63,7 @@ impl Lock {
 
     /// One task's wait for the lock.
     fn turn(&self, mode: Mode, op: Op) -> Turn<'_> {
-        Turn { lock: self, mode, op, me: wait::current_id(), in_line: AtomicBool::new(false) }
+        Turn { lock: self, mode, op, me: wait::current_id(), stands: AtomicU8::new(OUTSIDE) }
     }
 
     /// Takes the lock, waiting for it if need be.
@@ -322,16 +322,29 @@ struct Turn<'a> {
     mode: Mode,
     op: Op,
     me: TaskId,
-    in_line: AtomicBool,
+    /// Whether it has come to the line, and what has become of it.
+    stands: AtomicU8,
 }
+
+/// It is in no line.
+const OUTSIDE: u8 = 0;
+/// It is in line, or has been given the lock and does not know.
+const IN_LINE: u8 = 1;
+/// It has the lock.
+const HAS: u8 = 2;
 
 impl Resource for Turn<'_> {
     /// Whoever holds the lock so that the two exclude each other, and whoever is ahead in the line and so too.
     fn providers(&self) -> Providers {
         let Self { lock, mode, me, .. } = *self;
         let line = lock.line.lock();
-        // What it has been given it does not wait for, whether it knows that or not.
-        if self.in_line.load(Std::Relaxed) && line.iter().all(|place| place.task != me) {
+        // What it has been given it does not wait for, whether it knows that or not: not for those in line now either.
+        let is_over = match self.stands.load(Std::Relaxed) {
+            OUTSIDE => false,
+            HAS => !seeded(Bug::GrantedWaits),
+            _ => line.iter().all(|place| place.task != me),
+        };
+        if is_over {
             return Providers::Open;
         }
         let ahead = line.iter().take_while(|place| place.task != me);
@@ -368,7 +381,8 @@ impl Awaited for Turn<'_> {
         if line.iter().any(|place| place.task == waiter) {
             return None;
         }
-        if self.in_line.swap(false, Std::Relaxed) {
+        if self.stands.load(Std::Relaxed) == IN_LINE {
+            self.stands.store(HAS, Std::Relaxed);
             return Some(());
         }
         // From here on whoever unlocks comes for the line.
@@ -381,6 +395,7 @@ impl Awaited for Turn<'_> {
             }
             match lock.word.compare_exchange(held.0, more.0, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => {
+                    self.stands.store(HAS, Std::Relaxed);
                     lock.note(self.mode, waiter, |held| wait::hold(held, self.op));
                     return Some(());
                 }
@@ -392,12 +407,12 @@ impl Awaited for Turn<'_> {
             Mode::Upgrade => line.push_front(place),
             _ => line.push_back(place),
         }
-        self.in_line.store(true, Std::Relaxed);
+        self.stands.store(IN_LINE, Std::Relaxed);
         None
     }
 
     fn is_ready(&self) -> bool {
-        !self.in_line.load(Std::Relaxed) && self.lock.held().with(self.mode, self.me).is_some()
+        self.stands.load(Std::Relaxed) == OUTSIDE && self.lock.held().with(self.mode, self.me).is_some()
     }
 
     fn object(&self) -> Object {
@@ -410,7 +425,7 @@ impl Awaited for Turn<'_> {
 
     /// Whoever does not wait for the lock leaves the line; and gives it back if it was given meanwhile.
     fn pause(&self, waiter: TaskId) {
-        if !self.in_line.swap(false, Std::Relaxed) {
+        if self.stands.swap(OUTSIDE, Std::Relaxed) != IN_LINE {
             return;
         }
         let mut line = self.lock.line.lock();
@@ -432,5 +447,34 @@ impl Awaited for Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.pause(self.me);
+    }
+}
+
+#[cfg(all(test, feature = "explore"))]
+mod tests {
+    use super::*;
+    use crate::wait::IntoOp;
+
+    /// Whoever gets in line behind a reader that has just been let in is not ahead of it.
+    #[test]
+    fn whoever_has_the_lock_waits_for_nobody() {
+        let op = "test".into_op();
+        let lock = Lock::made(op, Object::NONE);
+        let (reader, writer) = (lock.turn(Mode::Read, op), lock.turn(Mode::Write, op));
+        let another = std::thread::spawn(wait::current_id).join().expect("it only has a number");
+
+        assert_eq!(reader.poll(reader.me), Some(()), "the lock was free");
+        assert_eq!(writer.poll(another), None);
+        assert_eq!(reader.providers(), Providers::Open, "it took the lock itself");
+
+        let late = lock.turn(Mode::Read, op);
+        assert_eq!(late.poll(late.me), None);
+        assert_eq!(late.providers(), Providers::All(vec![another]), "the writer is ahead");
+        writer.pause(another);
+        assert_eq!(late.providers(), Providers::Open, "it has been given the lock");
+        assert_eq!(late.poll(late.me), Some(()));
+        assert_eq!(writer.poll(another), None);
+        assert_eq!(late.providers(), Providers::Open, "and knows that");
+        writer.pause(another);
     }
 }
