@@ -50,9 +50,9 @@ pub(crate) fn check(property: &str, search: Search, model: impl Fn() + Send + Sy
     let mut builder = loom::model::Builder::new();
     builder.max_branches = builder.max_branches.max(20_000);
     let bound = match search {
-        // A bug shows with fewer: most with none, each with two.
+        // A bug shows with fewer: most with none, each but one with two.
         Search::Bounded(bound, _) => Some(if is_child() { bound.min(2) } else { bound }),
-        Search::Exhaustive => is_child().then_some(2),
+        Search::Exhaustive => is_child().then_some(3),
     };
     if let Some(bound) = bound {
         builder.preemption_bound = Some(builder.preemption_bound.map_or(bound, |asked| asked.min(bound)));

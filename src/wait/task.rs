@@ -220,6 +220,7 @@ pub(crate) struct Local {
 }
 
 impl Local {
+    #[inline(always)]
     fn new(id: TaskId) -> Rc<Self> {
         let record = registry::record(id).expect("the number was taken a moment ago");
         platform::rc(|| Self {
@@ -533,8 +534,15 @@ fn first_id() -> TaskId {
 }
 
 /// The calling task. A thread that is seen for the first time becomes one, under its own name.
-#[inline]
+#[inline(always)]
 pub(crate) fn current() -> Rc<Local> {
+    let known = CURRENT.try_with(|current| current.borrow().clone());
+    known.ok().flatten().unwrap_or_else(first_local)
+}
+
+#[cold]
+#[inline(never)]
+fn first_local() -> Rc<Local> {
     let known = CURRENT.try_with(|current| match &mut *current.borrow_mut() {
         Some(local) => local.clone(),
         none => {
