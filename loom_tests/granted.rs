@@ -12,28 +12,10 @@ use impasse::{Deadlock, Owner, PostError, WaitOnOwner, select};
 use loom::thread;
 
 use crate::kinds::{ended, one_victim, received};
-use crate::runner::{Search, check, reports, twin};
+use crate::runner::{Search, properties};
 
-/// A property and its twin.
-macro_rules! silent {
-    ($($(#[$about:meta])* $name:ident, $cries_wolf:ident by $bug:literal: $search:expr => $model:expr;)*) => {$(
-        $(#[$about])*
-        #[test]
-        fn $name() {
-            check(stringify!($name), $search, || {
-                reports::reset();
-                $model();
-            });
-        }
-
-        #[test]
-        fn $cries_wolf() {
-            twin($bug, concat!("granted::", stringify!($name)), "nobody waits for ever");
-        }
-    )*};
-}
-
-silent! {
+properties! {
+    in granted, "nobody waits for ever";
     /// It takes the item that another has sent, who is gone then; whoever is left to send waits for a lock of it.
     an_item_that_is_taken, an_item_that_is_taken_cries_wolf by "granted-waits": PREEMPTIONS => taken_item;
     /// The last sender of one channel goes, which ends a choice; whoever could end it otherwise waits for a lock of it.

@@ -12,7 +12,7 @@ use impasse::{CallError, Deadlock, Owner, PostError, WaitError, WaitOnOwner};
 use loom::thread;
 
 use crate::ghost::{self, Lock, Me};
-use crate::runner::{Search, check, reports, twin};
+use crate::runner::{Search, properties, reports, twin};
 
 /// Whether a wait was refused because of a deadlock. What the model does not expect is a panic.
 pub(crate) type Ended = Result<(), Deadlock>;
@@ -61,52 +61,34 @@ pub(crate) fn one_victim(all: impl IntoIterator<Item = Ended>) -> usize {
     victims.len()
 }
 
-/// A property and its twin.
-macro_rules! kinds {
-    ($($(#[$about:meta])* $name:ident, $hangs:ident: $search:expr => $model:expr;)*) => {$(
-        $(#[$about])*
-        #[test]
-        fn $name() {
-            check(stringify!($name), $search, || {
-                reports::reset();
-                $model();
-            });
-        }
-
-        #[test]
-        fn $hangs() {
-            twin("detector-off", concat!("kinds::", stringify!($name)), "deadlock;");
-        }
-    )*};
-}
-
-kinds! {
+properties! {
+    in kinds, "deadlock;";
     /// One reads and wants a lock; the other holds that and wants to write.
-    a_reader_and_a_writer, a_reader_and_a_writer_hang: Search::Exhaustive => reader_and_writer;
+    a_reader_and_a_writer, a_reader_and_a_writer_hang by "detector-off": Search::Exhaustive => reader_and_writer;
     /// A writer comes between two reads of one task: the second is behind it.
-    a_writer_between_two_reads, a_writer_between_two_reads_hangs: Search::Exhaustive => writer_between_reads;
+    a_writer_between_two_reads, a_writer_between_two_reads_hangs by "detector-off": Search::Exhaustive => writer_between_reads;
     /// An upgrade waits for the other reader, which waits for a lock of whoever upgrades.
-    an_upgrade_and_a_reader, an_upgrade_and_a_reader_hang: Search::Exhaustive => upgrade_and_reader;
+    an_upgrade_and_a_reader, an_upgrade_and_a_reader_hang by "detector-off": Search::Exhaustive => upgrade_and_reader;
     /// Each keeps its promise when the other has kept its.
-    two_promises, two_promises_hang: Search::Exhaustive => two_promises_crossed;
+    two_promises, two_promises_hang by "detector-off": Search::Exhaustive => two_promises_crossed;
     /// A promise whose holder wants a lock of whoever waits for it.
-    a_promise_and_a_lock, a_promise_and_a_lock_hang: Search::Exhaustive => promise_and_lock;
+    a_promise_and_a_lock, a_promise_and_a_lock_hang by "detector-off": Search::Exhaustive => promise_and_lock;
     /// A job waits for a promise whose holder calls the owner.
-    a_promise_and_a_call, a_promise_and_a_call_hang: PREEMPTIONS => promise_and_call;
+    a_promise_and_a_call, a_promise_and_a_call_hang by "detector-off": PREEMPTIONS => promise_and_call;
     /// A job wants a lock whose holder calls the owner.
-    a_lock_and_a_call, a_lock_and_a_call_hang: PREEMPTIONS => lock_and_call;
+    a_lock_and_a_call, a_lock_and_a_call_hang by "detector-off": PREEMPTIONS => lock_and_call;
     /// A job wants a lock whose holder waits for room in the owner's queue.
-    a_lock_and_room, a_lock_and_room_hang: PREEMPTIONS => lock_and_room;
+    a_lock_and_room, a_lock_and_room_hang by "detector-off": PREEMPTIONS => lock_and_room;
     /// A thread wants a lock of whoever joins it.
-    a_join_and_a_lock, a_join_and_a_lock_hang: Search::Exhaustive => join_and_lock;
+    a_join_and_a_lock, a_join_and_a_lock_hang by "detector-off": Search::Exhaustive => join_and_lock;
     /// The end of a scope cannot be refused: the wait of its thread is, whichever comes last.
-    a_scope_and_a_lock, a_scope_and_a_lock_hang: Search::Exhaustive => scope_and_lock;
+    a_scope_and_a_lock, a_scope_and_a_lock_hang by "detector-off": Search::Exhaustive => scope_and_lock;
     /// Each of two tasks alone could send what the other waits for.
-    two_channels, two_channels_hang: PREEMPTIONS => two_channels_crossed;
+    two_channels, two_channels_hang by "detector-off": PREEMPTIONS => two_channels_crossed;
     /// The wait is live as long as somebody may have a sender that is not bound; when that goes, it is a deadlock.
-    the_last_free_sender, the_last_free_sender_hangs: PREEMPTIONS => last_free_sender;
+    the_last_free_sender, the_last_free_sender_hangs by "detector-off": PREEMPTIONS => last_free_sender;
     /// A member of a group wants a lock of whoever waits for the group.
-    a_group_and_a_lock, a_group_and_a_lock_hang: PREEMPTIONS => group_and_lock;
+    a_group_and_a_lock, a_group_and_a_lock_hang by "detector-off": PREEMPTIONS => group_and_lock;
 }
 
 #[test]

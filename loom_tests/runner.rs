@@ -102,6 +102,30 @@ pub(crate) fn check(property: &str, search: Search, model: impl Fn() + Send + Sy
     assert!(!matches!(verdict, Verdict::Truncated), "{property}: the search did not end: {line}");
 }
 
+/// Properties of models that make reports, each with its twin, which has to fail with that symptom.
+macro_rules! properties {
+    (
+        in $room:ident, $symptom:literal;
+        $($(#[$about:meta])* $name:ident, $twin:ident by $bug:literal: $search:expr => $model:expr;)*
+    ) => {$(
+        $(#[$about])*
+        #[test]
+        fn $name() {
+            $crate::runner::check(stringify!($name), $search, || {
+                $crate::runner::reports::reset();
+                $model();
+            });
+        }
+
+        #[test]
+        fn $twin() {
+            let test = concat!(stringify!($room), "::", stringify!($name));
+            $crate::runner::twin($bug, test, $symptom);
+        }
+    )*};
+}
+pub(crate) use properties;
+
 /// Asserts that a test fails with a bug seeded into the crate, and that it says `symptom`.
 pub(crate) fn twin(bug: &str, test: &str, symptom: &str) {
     let execution = fails(Command::new(this()).env("IMPASSE_SEEDED_BUG", bug), test, symptom);
