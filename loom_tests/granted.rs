@@ -1,8 +1,8 @@
 //! A wait that is over, and one that has not begun to last: its edge can be seen, and no verdict rests on it.
 //!
-//! None of these models can come to a deadlock, in whatever order it goes, so nobody may be refused. Each wait is
-//! published before its task does what the others wait for (it arrives at a barrier, it comes to a channel), and is
-//! taken back after what it waited for was given or taken; in between another task looks.
+//! None of these models can come to a deadlock, in whatever order it goes, so nobody may be refused. An edge is taken
+//! back after what its task waited for was given, and in between another task looks. And it must not be published before
+//! its task has come to where the others meet it (a barrier, a channel).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use impasse::sync::{Barrier, End, Mutex};
 use impasse::{Deadlock, Owner, PostError, WaitOnOwner, select};
 use loom::thread;
 
-use crate::kinds::{ended, one_victim, received};
+use crate::kinds::{ended, holds_and_wants, one_victim, received};
 use crate::runner::{Search, properties};
 
 properties! {
@@ -41,12 +41,8 @@ fn taken_item() {
     let (sender, receiver) = bounded::<u32>(1);
     let free = sender.clone();
     let table = Arc::new(Mutex::named("table", ()));
-    let wanted = table.clone();
     let held = table.checked_lock().unwrap();
-    let bound = thread::spawn(move || {
-        let _sender = sender.hold();
-        ended(wanted.checked_lock())
-    });
+    let bound = holds_and_wants(sender, &table);
     let sends = thread::spawn(move || free.send(1).expect("there is room"));
     let mine = received(receiver.recv());
     drop(held);
@@ -57,12 +53,8 @@ fn taken_item() {
 fn closing_choice() {
     let ((one, first), (two, second)) = (bounded::<u32>(1), bounded::<u32>(1));
     let table = Arc::new(Mutex::named("table", ()));
-    let wanted = table.clone();
     let held = table.checked_lock().unwrap();
-    let bound = thread::spawn(move || {
-        let _one = one.hold();
-        ended(wanted.checked_lock())
-    });
+    let bound = holds_and_wants(one, &table);
     let goes = thread::spawn(move || drop(two));
     let either = |first: &Receiver<u32>, second: &Receiver<u32>| -> Result<u32, RecvError> {
         select! {

@@ -61,6 +61,17 @@ pub(crate) fn one_victim(all: impl IntoIterator<Item = Ended>) -> usize {
     victims.len()
 }
 
+/// A task to which this end is bound, and that wants this lock.
+pub(crate) fn holds_and_wants<E: End + Send>(end: E, lock: &Arc<Mutex<()>>) -> thread::JoinHandle<Ended> {
+    let lock = lock.clone();
+    thread::spawn(move || {
+        ghost::task("bound", |_| {
+            let _end = end.hold();
+            ended(lock.checked_lock())
+        })
+    })
+}
+
 properties! {
     in kinds, "deadlock;";
     /// One reads and wants a lock; the other holds that and wants to write.
@@ -321,14 +332,8 @@ fn last_free_sender() {
     let (sender, receiver) = bounded::<u32>(1);
     let free = sender.clone();
     let table = Arc::new(Mutex::named("table", ()));
-    let wanted = table.clone();
     let held = table.checked_lock().unwrap();
-    let bound = thread::spawn(move || {
-        ghost::task("bound", |_| {
-            let _sender = sender.hold();
-            ended(wanted.checked_lock())
-        })
-    });
+    let bound = holds_and_wants(sender, &table);
     let drops = thread::spawn(move || drop(free));
     let mine = received(receiver.recv());
     drop(held);
@@ -340,14 +345,8 @@ fn group_and_lock() {
     let group = WaitGroup::new();
     let member = group.clone();
     let table = Arc::new(Mutex::named("table", ()));
-    let wanted = table.clone();
     let held = table.checked_lock().unwrap();
-    let works = thread::spawn(move || {
-        ghost::task("works", |_| {
-            let _member = member.hold();
-            ended(wanted.checked_lock())
-        })
-    });
+    let works = holds_and_wants(member, &table);
     let mine = ended(group.checked_wait());
     drop(held);
     one_victim([mine, works.join().unwrap()]);

@@ -18,8 +18,9 @@ pub(crate) trait Resource: Sync {
     /// A provider is taken away before it grants the wait, so that a task that is about to be woken is never taken
     /// for one that waits. And once the wait is over it names nobody for as long as the edge can be seen, whatever
     /// becomes of the resource meanwhile: whether it was granted by another, refused, or the task took what was there.
-    /// Where any one of several provides, whoever ceases to be one says so, and so does
-    /// whoever names another task: see [`providers_changed`](super::providers_changed).
+    ///
+    /// Where any one of several provides, whoever ceases to be one says so, and so does whoever names another task: see
+    /// [`providers_changed`](super::providers_changed).
     fn providers(&self) -> Providers;
 
     /// Whether it is, or is part of, what stands at this address.

@@ -543,16 +543,12 @@ pub(crate) fn current() -> Rc<Local> {
 #[cold]
 #[inline(never)]
 fn first_local() -> Rc<Local> {
-    let known = CURRENT.try_with(|current| match &mut *current.borrow_mut() {
-        Some(local) => local.clone(),
-        none => {
-            let local = none.insert(Local::new(registry::enlist(this_thread()))).clone();
-            is_now(Some(&local));
-            local
-        }
-    });
+    let local = Local::new(registry::enlist(this_thread()));
     // In the last moments of a thread there is nowhere to keep it: it is a task for this one wait.
-    known.unwrap_or_else(|_| Local::new(registry::enlist(this_thread())))
+    if CURRENT.try_with(|current| *current.borrow_mut() = Some(local.clone())).is_ok() {
+        is_now(Some(&local));
+    }
+    local
 }
 
 /// The number of the calling task, and on whose behalf it acts, as that is handed on.

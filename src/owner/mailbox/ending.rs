@@ -169,7 +169,6 @@ impl<T> Mailbox<T> {
         let inner = self.inner.lock();
         match stands.0.load(Ordering::Relaxed) {
             Stands::NOWHERE => !inner.is_idle(),
-            place if seeded(Bug::GrantedWaits) => place != Stands::NOWHERE && !inner.is_idle(),
             place => inner.until_idle.has(place),
         }
     }
