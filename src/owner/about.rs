@@ -17,8 +17,7 @@ pub(super) struct About {
     lineage: Option<Arc<Lineage>>,
     at: At,
     label: NonNull<u8>,
-    label_length: u32,
-    sender: Sender,
+    who: SenderAndLength,
     queued: Stamp,
     queued_at: QueuedAt,
 }
@@ -29,6 +28,27 @@ unsafe impl Send for About {}
 /// Who queued a job: enough of a task's number to tell it from others who queue jobs at the same time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Sender(u32);
+
+/// The sender, and how long the label is. In one word, since a processor that reads in one piece what was just written
+/// in two has to wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct SenderAndLength(u64);
+
+impl SenderAndLength {
+    #[inline(always)]
+    fn new(Sender(sender): Sender, label: &str) -> Self {
+        // A label longer than four gigabytes is cut.
+        Self(u64::from(sender) << 32 | u64::from(u32::try_from(label.len()).unwrap_or(0)))
+    }
+
+    fn sender(self) -> Sender {
+        Sender((self.0 >> 32) as u32)
+    }
+
+    fn label_length(self) -> usize {
+        self.0 as u32 as usize
+    }
+}
 
 impl From<TaskId> for Sender {
     fn from(task: TaskId) -> Self {
@@ -55,9 +75,7 @@ impl About {
             lineage,
             at,
             label: NonNull::from(label).cast(),
-            // A label longer than four gigabytes is cut.
-            label_length: u32::try_from(label.len()).unwrap_or(0),
-            sender,
+            who: SenderAndLength::new(sender, label),
             queued,
             queued_at: QueuedAt::now(),
         }
@@ -68,8 +86,7 @@ impl About {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let lineage = |about: &Self| about.lineage.as_ref().map(Arc::as_ptr);
         self.at.to_ptr() == other.at.to_ptr()
-            && (self.label, self.label_length) == (other.label, other.label_length)
-            && self.sender == other.sender
+            && (self.label, self.who) == (other.label, other.who)
             && lineage(self) == lineage(other)
             && (self.queued, self.queued_at) == (other.queued, other.queued_at)
     }
@@ -77,7 +94,7 @@ impl About {
     pub(super) fn op(&self) -> Op {
         // SAFETY: the two parts of a `&'static str`, taken apart in `new`.
         let label = unsafe {
-            let bytes = std::slice::from_raw_parts(self.label.as_ptr(), self.label_length as usize);
+            let bytes = std::slice::from_raw_parts(self.label.as_ptr(), self.who.label_length());
             std::str::from_utf8_unchecked(bytes)
         };
         Op::of_parts(label, self.at)
@@ -99,7 +116,7 @@ impl About {
 
     /// Whether both were queued by one task.
     pub(super) fn has_sender_of(&self, other: &Self) -> bool {
-        self.sender == other.sender
+        self.who.sender() == other.who.sender()
     }
 
     /// That it was queued has happened for the owner.

@@ -12,17 +12,19 @@ use std::sync::Arc;
 /// As [`Arc::new`].
 #[inline(always)]
 pub(crate) fn arc<V>(make: impl FnOnce() -> V) -> Arc<V> {
-    let mut value = Arc::new_uninit();
-    Arc::get_mut(&mut value).expect("nobody else knows of it yet").write(make());
+    let place = Arc::<V>::new_uninit();
+    // SAFETY: nobody else knows of the place yet. (`get_mut` would ask, by an atomic exchange.)
+    unsafe { Arc::as_ptr(&place).cast::<V>().cast_mut().write(make()) };
     // SAFETY: it has just been written.
-    unsafe { value.assume_init() }
+    unsafe { place.assume_init() }
 }
 
 /// As [`Rc::new`].
 #[inline(always)]
 pub(crate) fn rc<V>(make: impl FnOnce() -> V) -> Rc<V> {
-    let mut value = Rc::new_uninit();
-    Rc::get_mut(&mut value).expect("nobody else knows of it yet").write(make());
+    let place = Rc::<V>::new_uninit();
+    // SAFETY: nobody else knows of the place yet.
+    unsafe { Rc::as_ptr(&place).cast::<V>().cast_mut().write(make()) };
     // SAFETY: it has just been written.
-    unsafe { value.assume_init() }
+    unsafe { place.assume_init() }
 }

@@ -285,7 +285,9 @@ impl Inside<'_> {
 
     fn wait<A: Awaited>(&self, awaited: &A, limit: Option<Limit>) -> Result<Option<A::Value>, WaitError> {
         let server = self.server.as_deref();
-        awaited.object().is_waited_for(self.me);
+        if self.wait.cancel.is_some() {
+            awaited.object().is_waited_for(self.me);
+        }
         let is_look = limit.as_ref().is_some_and(Limit::is_look);
         if let Some(limit) = &limit
             && is_look

@@ -204,10 +204,9 @@ impl<T> Mailbox<T> {
     /// those.
     pub(super) fn push(&self, job: Sent<T>) -> Result<(), Refused> {
         let handed = if self.owner_looks { self.hatch.hand_over(job) } else { Err(job) };
-        handed.or_else(|Sent { about, promise }| {
-            // Dropped here, the promise tells its caller.
-            self.put(&about, promise, None, News::Calls).map_err(|(refused, _)| refused)
-        })
+        let Err(Sent { about, promise }) = handed else { return Ok(()) };
+        // Dropped here, the promise tells its caller.
+        self.put(&about, promise, None, News::Calls).map_err(|(refused, _)| refused)
     }
 
     /// Queues a post whose step has been taken, or gives it back.
