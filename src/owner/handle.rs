@@ -122,8 +122,7 @@ impl<T: 'static> Handle<T> {
 
     /// A call on behalf of whatever the caller acts for.
     fn errand<R, F>(&self, me: &Local, activation: Activation, job: F) -> Arc<Call<R, F>> {
-        let errand = Errand::new(me.behalf.with(activation, None), job);
-        Slot::shared(Some(self.0.task), errand)
+        Slot::shared(Some(self.0.task), || Errand::new(me.behalf.with(activation, None), job))
     }
 
     /// Queues `job` at once, even from a job of this owner, and returns a future of what it returns. Dropped before

@@ -65,7 +65,7 @@ pub(crate) struct Reader<V, X = ()>(pub(crate) Arc<Slot<V, X>>);
 /// A slot that `provider` settles, or anybody.
 #[inline(always)]
 pub(crate) fn slot<V>(provider: Option<TaskId>) -> (Setter<V>, Reader<V>) {
-    let slot = Slot::shared(provider, ());
+    let slot = Slot::shared(provider, || ());
     (Setter(Some(slot.clone())), Reader(slot))
 }
 
@@ -106,14 +106,14 @@ impl<V> Drop for Setter<V> {
 impl<V, X> Slot<V, X> {
     /// One for both halves.
     #[inline(always)]
-    pub(crate) fn shared(provider: Option<TaskId>, extra: X) -> Arc<Self> {
+    pub(crate) fn shared(provider: Option<TaskId>, extra: impl FnOnce() -> X) -> Arc<Self> {
         platform::arc(|| Self {
             state: AtomicU64::new(state::EMPTY),
             provider: std::sync::atomic::AtomicU64::new(provider.map_or(0, TaskId::word)),
             object: Object::new(),
             value: UnsafeCell::new(None),
             then: UnsafeCell::new(None),
-            extra,
+            extra: extra(),
         })
     }
 

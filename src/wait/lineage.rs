@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use super::task;
 
 /// A run or a call in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Activation(u64);
+pub(crate) struct Activation(NonZeroU64);
 
 impl Activation {
     /// One that nobody has had before.
@@ -35,7 +36,8 @@ impl Activation {
             next
         });
         // In the last moments of a thread a single one.
-        Self(mine.unwrap_or_else(|_| NEXT.fetch_add(1, Ordering::Relaxed)))
+        let number = mine.unwrap_or_else(|_| NEXT.fetch_add(1, Ordering::Relaxed));
+        Self(NonZeroU64::new(number).expect("they are counted from 1"))
     }
 }
 
