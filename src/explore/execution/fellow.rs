@@ -16,6 +16,9 @@ use crate::wait::{Op, Resource, TaskId};
 
 pub(super) type Fiber = Coroutine<Goes, (), (), DefaultStack>;
 
+/// What a task does.
+pub(super) type Body = Box<dyn FnOnce() + Send>;
+
 /// How a task rests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Rest {
@@ -62,6 +65,8 @@ pub(super) struct Fellow {
     pub(super) panicked: Cell<bool>,
     /// Events that gave it work while it was about to look by itself.
     pub(super) needed_at: RefCell<Vec<u32>>,
+    /// What it is to do, until it begins.
+    pub(super) body: Cell<Option<Body>>,
     /// The coroutine, which stays where it is while it runs.
     pub(super) fiber: UnsafeCell<Option<Fiber>>,
     pub(super) yielder: Cell<Option<NonNull<Yielder>>>,
@@ -89,6 +94,7 @@ impl Fellow {
             refusals: Cell::default(),
             panicked: Cell::default(),
             needed_at: RefCell::default(),
+            body: Cell::default(),
             fiber: UnsafeCell::default(),
             yielder: Cell::default(),
             lowest: Cell::default(),
@@ -98,7 +104,8 @@ impl Fellow {
     }
 
     /// It is this task of a new execution, which has not run yet.
-    pub(super) fn becomes(&self, id: TaskId, clock: u32) {
+    pub(super) fn becomes(&self, id: TaskId, clock: u32, body: Body) {
+        self.body.set(Some(body));
         self.id.set(id);
         self.rest.set(Rest::Ready);
         self.token.set(false);

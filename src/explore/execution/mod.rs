@@ -35,10 +35,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use corosensei::Coroutine;
 use corosensei::stack::{DefaultStack, Stack as _};
-use corosensei::{Coroutine, CoroutineResult};
 
-use self::fellow::{Fellow, Pending, Rest};
+use self::fellow::{Body, Fellow, Fiber, Pending, Rest};
 pub(in crate::explore) use self::known::KnownStep;
 use self::ready::Ready;
 use crate::explore::clock::{Clocks, NOTHING, TASKS};
@@ -126,7 +126,6 @@ pub(in crate::explore) struct Execution {
     /// The coroutine that is the task of a record, and the task's number.
     by_record: RefCell<Vec<(u64, u8)>>,
     clocks: RefCell<Clocks>,
-    stacks: RefCell<Vec<DefaultStack>>,
     /// The tasks that can run.
     ready: Ready,
     /// Tasks that rest before a step, as bits.
@@ -197,7 +196,6 @@ impl Execution {
             numbers: RefCell::default(),
             by_record: RefCell::default(),
             clocks: RefCell::default(),
-            stacks: RefCell::default(),
             ready: Ready::default(),
             at_step: Cell::new(0),
             current: Cell::new(0),
@@ -373,21 +371,21 @@ impl Execution {
             }
         }
         self.become_current(NOBODY);
-        for number in self.numbers.borrow().iter() {
-            let fellow = self.fellow(*number);
-            // SAFETY: no task runs, so nothing else refers to the coroutine.
-            let fiber = unsafe { &mut *fellow.fiber.get() }.take();
-            match fiber {
-                Some(fiber) if fiber.done() => self.stacks.borrow_mut().push(fiber.into_stack()),
-                fiber => {
-                    // Its frames stay as they are: nothing of them is ever dropped.
-                    std::mem::forget(fiber);
-                    std::mem::forget(self.held[*number as usize].take());
-                    self.outcome.borrow_mut().forgotten += 1;
-                }
-            }
+        if self.running.get() > 0 {
+            self.numbers.borrow().iter().for_each(|number| self.leave_alone(*number));
         }
         std::mem::take(&mut self.outcome.borrow_mut())
+    }
+
+    /// If the task could not be ended, its frames stay as they are: nothing of them is ever dropped.
+    fn leave_alone(&self, task: u8) {
+        let fellow = self.fellow(task);
+        if fellow.rest.get() == Rest::Forgotten {
+            // SAFETY: no task runs, so nothing else refers to the coroutine.
+            std::mem::forget(unsafe { &mut *fellow.fiber.get() }.take());
+            std::mem::forget(self.held[task as usize].take());
+            self.outcome.borrow_mut().forgotten += 1;
+        }
     }
 
     fn tell_who_is_left(&self, left: &[u8]) {
@@ -441,28 +439,36 @@ impl Execution {
         unsafe { self.me.get().as_ref() }
     }
 
-    fn enlist(&self, number: u8, id: TaskId, clock: u32, body: Box<dyn FnOnce() + Send>) {
-        let stack = self.stacks.borrow_mut().pop();
-        let stack = stack.unwrap_or_else(|| {
-            DefaultStack::new(self.stack_size)
-                .unwrap_or_else(|error| panic!("no stack of {} bytes for a task: {error}", self.stack_size))
-        });
+    fn enlist(&self, number: u8, id: TaskId, clock: u32, body: Body) {
         let fellow = self.fellow(number);
-        fellow.becomes(id, clock);
-        fellow.lowest.set(stack.limit().get());
-        let fiber = Coroutine::with_stack(stack, move |yielder: &Yielder, _| {
-            running(|execution| execution.me().yielder.set(Some(yielder.into())))
-                .expect("a coroutine runs in an execution");
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
-                running(|execution| execution.ended_by(&*payload));
-            }
-        });
+        fellow.becomes(id, clock, body);
         // SAFETY: the slot of a task that is being started is nobody's: it does not run yet.
-        unsafe { *fellow.fiber.get() = Some(fiber) };
+        unsafe { &mut *fellow.fiber.get() }.get_or_insert_with(|| self.fiber(fellow));
         self.running.set(self.running.get() + 1);
         self.numbers.borrow_mut().push(number);
         self.is_task(number, id);
         self.may_run(number);
+    }
+
+    /// A coroutine that is this task of one execution after the other, until nobody gives it another body.
+    #[cold]
+    fn fiber(&self, fellow: &Fellow) -> Fiber {
+        let stack = DefaultStack::new(self.stack_size)
+            .unwrap_or_else(|error| panic!("no stack of {} bytes for a task: {error}", self.stack_size));
+        fellow.lowest.set(stack.limit().get());
+        Coroutine::with_stack(stack, |yielder: &Yielder, _| {
+            let begins = |execution: &Self| {
+                execution.me().yielder.set(Some(yielder.into()));
+                execution.me().body.take()
+            };
+            while let Some(body) = running(begins).flatten() {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
+                    running(|execution| execution.ended_by(&*payload));
+                }
+                running(|execution| execution.me().rest.set(Rest::Ended));
+                yielder.suspend(());
+            }
+        })
     }
 
     /// What the thread takes for its current task is from now on that of this coroutine.
@@ -489,13 +495,11 @@ impl Execution {
         // SAFETY: the slot is only touched here, by `enlist` before the task runs first, and by `close` when no
         // task runs; what the coroutine calls meanwhile resumes nobody, and enlists others only.
         let fiber = unsafe { &mut *fellow.fiber.get() }.as_mut();
-        let ended =
-            matches!(fiber.expect("it was enlisted").resume(self.goes()), CoroutineResult::Return(()));
+        fiber.expect("it was enlisted").resume(self.goes());
         self.inside.set(false);
         self.pulse.rests();
-        if ended {
+        if fellow.rest.get() == Rest::Ended {
             self.running.set(self.running.get() - 1);
-            fellow.rest.set(Rest::Ended);
         }
     }
 
@@ -555,12 +559,18 @@ impl Execution {
     }
 }
 
-/// An execution that was given up in the middle of a panic of the explorer itself leaves its coroutines alone.
+/// Ends the coroutines. An execution that was given up in the middle of a panic of the explorer itself leaves those
+/// alone that have not come to the end of their task.
 impl Drop for Execution {
     fn drop(&mut self) {
-        for fellow in self.fellows.iter() {
-            // SAFETY: the execution is being dropped, so no task runs.
-            std::mem::forget(unsafe { &mut *fellow.fiber.get() }.take());
+        for fellow in self.fellows.iter_mut() {
+            let Some(mut fiber) = fellow.fiber.get_mut().take() else { continue };
+            if fellow.rest.get() == Rest::Ended {
+                // No execution runs, so there is no body.
+                fiber.resume(Goes::ToItsEnd);
+            } else {
+                std::mem::forget((fiber, fellow.body.take()));
+            }
         }
         self.held.iter().for_each(|held| std::mem::forget(held.take()));
     }
