@@ -80,19 +80,19 @@ impl Execution {
         true
     }
 
-    /// Lets what is known happen.
-    pub(super) fn follow(&self) {
-        while self.wanted.get() != NOBODY {
-            let wanted = self.wanted.get();
-            let fellow = self.fellow(wanted);
-            let next = match fellow.rest.get() {
-                // It comes to another step: the search says so.
-                Rest::AtStep if !self.takes_known(wanted, fellow.pending.get().touch) => return,
-                Rest::AtStep => Some(wanted),
-                _ => self.ready.take(wanted),
-            };
-            let Some(next) = next else { return };
-            self.resume(next);
+    /// The task that runs next, until all have come to rest: whose step is known to come, or whoever can.
+    #[inline]
+    pub(super) fn next_to_run(&self) -> Option<u8> {
+        let wanted = self.wanted.get();
+        if wanted == NOBODY {
+            return self.ready.pop();
+        }
+        let fellow = self.fellow(wanted);
+        match fellow.rest.get() {
+            Rest::AtStep if self.takes_known(wanted, fellow.pending.get().touch) => Some(wanted),
+            // It comes to another step: the search says so.
+            Rest::AtStep => self.ready.pop(),
+            _ => self.ready.take(wanted),
         }
     }
 }

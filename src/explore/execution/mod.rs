@@ -279,8 +279,9 @@ impl Execution {
     fn drive(&self, guide: &mut impl Guide) {
         let mut taken = None;
         loop {
-            self.follow();
-            self.settle_down();
+            while let Some(task) = self.next_to_run() {
+                self.resume(task);
+            }
             if let Some(task) = taken.take() {
                 guide.taken(self, task);
             }
@@ -341,13 +342,6 @@ impl Execution {
     /// when the execution is played again, and tasks that start others count them in the order in which they do.
     fn may_run(&self, task: u8) {
         self.ready.push(task);
-    }
-
-    /// Lets every task run until it rests.
-    fn settle_down(&self) {
-        while let Some(task) = self.ready.pop() {
-            self.resume(task);
-        }
     }
 
     /// Ends what is left, and hands out what came of it all.
