@@ -57,11 +57,13 @@ pub(crate) fn fetch<V: ?Sized>(value: &V) {
 /// As [`fetch`], for the cache line at this address, whatever is there.
 #[inline(always)]
 pub(crate) fn fetch_line(line: *const u8) {
+    // `_mm_prefetch::<_MM_HINT_ET0>` is this instruction only where the target has the feature `prfchw`; elsewhere it
+    // fetches the line to be read, and where another processor has read it before, the write waits as if nothing had
+    // been fetched. Processors of 64 bits that do not know the instruction ignore it.
     #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        // SAFETY: it is a hint, and reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.cast()) };
+    // SAFETY: it is a hint, and reads nothing.
+    unsafe {
+        std::arch::asm!("prefetchw byte ptr [{}]", in(reg) line, options(nomem, nostack, preserves_flags));
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = line;
