@@ -24,7 +24,7 @@ use crate::rows::{Metrics, Results};
 use cases::Case;
 
 /// Odd, so that a median is a round.
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 41;
 
 /// What is counted hardly differs from round to round.
 const ROUNDS_OF_MEMORY: usize = 3;

@@ -24,9 +24,6 @@ use crate::rows::Results;
 use crate::table::OURS;
 use cases::Case;
 
-/// Odd, so that a median is a round.
-const ROUNDS: usize = 11;
-
 #[derive(Args)]
 pub struct Asked {
     /// Only this case, such as `own cores`; can be given several times
@@ -74,7 +71,7 @@ pub fn all(asked: &Asked) -> Results {
 /// Makes the rounds of one case in this process, which the parent has started for it.
 pub fn one(trial: &Trial) -> Result<(), Box<dyn Error>> {
     match trial.case {
-        Case::Inline => inline::measure(ROUNDS),
-        case => callers::measure(case, &trial.subjects, ROUNDS),
+        Case::Inline => inline::measure(trial.case.rounds()),
+        case => callers::measure(case, &trial.subjects, case.rounds()),
     }
 }
