@@ -52,8 +52,10 @@ impl<T> Load<T> for Promise<T> {
     }
 
     #[inline(always)]
-    fn run(mut self, on: &On<'_, T>) -> Outcome<()> {
-        self.0.take().map_or(Ok(()), |kept| kept.run(on))
+    unsafe fn run(this: *mut Self, on: &On<'_, T>) -> Outcome<()> {
+        // SAFETY: the caller's contract.
+        let mut promise = unsafe { this.read() };
+        promise.keep(on)
     }
 }
 
@@ -79,6 +81,12 @@ impl<T> Promise<T> {
     /// On whose behalf what was promised acts.
     pub(super) fn lineage(&self) -> Option<&Lineage> {
         self.0.as_deref().map(Kept::lineage)
+    }
+
+    /// Runs what was promised, once.
+    #[inline(always)]
+    pub(super) fn keep(&mut self, on: &On<'_, T>) -> Outcome<()> {
+        self.0.take().map_or(Ok(()), |kept| kept.run(on))
     }
 
     /// The owner takes it: `No` if whoever waited has taken it back.

@@ -14,7 +14,7 @@ use super::panics::{Backtrace, Outcome, caught};
 use super::policy::WaitOnOwner;
 use super::resilience::{AfterPanic, OnPanic};
 use super::shared::Shared;
-use super::work::{Load as _, On, Work};
+use super::work::{On, Work};
 use super::{Handle, trace};
 use crate::platform;
 use crate::wait::{Activation, Lineage, Local, Object, Op, Server, Task};
@@ -181,8 +181,8 @@ impl<T> Runner<T> {
 
     /// Runs what was handed over, past the queue.
     #[inline]
-    fn run_handed(&self, Sent { about, promise }: Sent<T>) {
-        self.run_about(&about, promise.lineage().cloned(), None, Inside::NoOther, |on| promise.run(on));
+    fn run_handed(&self, Sent { about, mut promise }: Sent<T>) {
+        self.run_about(&about, promise.lineage().cloned(), None, Inside::NoOther, |on| promise.keep(on));
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 
 use super::job::Promise;
@@ -22,7 +22,13 @@ pub(super) trait Load<T>: Send {
         None
     }
 
-    fn run(self, on: &On<'_, T>) -> Outcome<()>;
+    /// Runs it from where it lies. (A closure that is moved before it is called is read in other pieces than it has just
+    /// been written in, and for that a processor waits.)
+    ///
+    /// # Safety
+    ///
+    /// There is one, and it is that place's no more after this.
+    unsafe fn run(this: *mut Self, on: &On<'_, T>) -> Outcome<()>;
 }
 
 /// What a load is run with.
@@ -37,8 +43,12 @@ pub(super) struct Post<F>(pub(super) F);
 
 impl<T, F: FnOnce(&T) + Send + 'static> Load<T> for Post<F> {
     #[inline(always)]
-    fn run(self, on: &On<'_, T>) -> Outcome<()> {
-        caught(on.op, on.backtrace, || (self.0)(on.state))
+    unsafe fn run(this: *mut Self, on: &On<'_, T>) -> Outcome<()> {
+        caught(on.op, on.backtrace, || {
+            // SAFETY: the caller's contract.
+            let Self(post) = unsafe { this.read() };
+            post(on.state);
+        })
     }
 }
 
@@ -50,8 +60,12 @@ impl<T, L: Load<T>> Load<T> for Box<L> {
         (**self).promise()
     }
 
-    fn run(self, on: &On<'_, T>) -> Outcome<()> {
-        (*self).run(on)
+    unsafe fn run(this: *mut Self, on: &On<'_, T>) -> Outcome<()> {
+        // SAFETY: the caller's contract; the box goes, but not what it held.
+        unsafe {
+            let mut load = this.cast::<Box<ManuallyDrop<L>>>().read();
+            L::run(&raw mut **load, on)
+        }
     }
 }
 
@@ -100,9 +114,17 @@ unsafe fn promise<T, L: Load<T>>(words: *const Word) -> Option<NonNull<Promise<T
 ///
 /// The words hold an `L`, which is theirs no more after this.
 unsafe fn end<T, L: Load<T>>(words: *mut Word, on: Option<&On<'_, T>>) -> Outcome<()> {
+    let load = words.cast::<L>();
     // SAFETY: the caller's contract.
-    let load = unsafe { words.cast::<L>().read() };
-    on.map_or(Ok(()), |on| load.run(on))
+    unsafe {
+        match on {
+            Some(on) => L::run(load, on),
+            None => {
+                drop(load.read());
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Puts a load into words, of which there are [`MOST`], or a box that holds it; says of which kind they are now.
