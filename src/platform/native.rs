@@ -63,7 +63,7 @@ pub(crate) fn fetch_line(line: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: it is a hint, and reads nothing.
     unsafe {
-        std::arch::asm!("prefetchw byte ptr [{}]", in(reg) line, options(nomem, nostack, preserves_flags));
+        std::arch::asm!("prefetchw byte ptr [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = line;
