@@ -648,6 +648,33 @@ fn executions_that_end_badly_leave_nothing_behind() {
     assert!(after < before + 20_000, "{before} KB before, {after} KB after");
 }
 
+/// A task that takes no for an answer ten thousand times and waits again is left where it is, with all that it has. The
+/// same task of the next execution begins from the start.
+#[test]
+fn a_task_that_cannot_be_ended_is_left_and_counted_and_the_next_execution_has_it_anew() {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let tasks = begun.clone();
+    let body = move || {
+        let (lock, begun) = (Arc::new(Mutex::new(0)), tasks.clone());
+        thread::spawn_named("stubborn", move || {
+            begun.fetch_add(1, Ordering::Relaxed);
+            let never = Queue::<()>::new();
+            loop {
+                let _ = never.pop();
+            }
+        })
+        .unwrap();
+        let other = lock.clone();
+        let adds = thread::spawn_named("adds", move || *other.lock() += 1).unwrap();
+        *lock.lock() += 1;
+        adds.join().unwrap();
+    };
+    let report = Explorer::builder().keep_going(true).explore(body);
+    assert!(matches!(report.verdict(), Verdict::Deadlock), "{report}");
+    assert_eq!((report.executions(), report.deadlocked(), report.forgotten()), (2, 2, 2), "{report}");
+    assert!(begun.load(Ordering::Relaxed) >= 2);
+}
+
 #[cfg(feature = "js")]
 #[test]
 fn a_virtual_machine_runs_inside_an_exploration_and_is_ended_with_it() {
