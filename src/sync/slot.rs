@@ -129,8 +129,9 @@ impl<V, X> Slot<V, X> {
                 self.state.store(state::EMPTY, Ordering::Release);
             }
         }
-        // SAFETY: there is one setter, it settles once, and the reader keeps off until it reads DONE.
-        self.value.with_mut(|place| unsafe { *place = Some((value, Stamp::here())) });
+        // SAFETY: there is one setter, it settles once, and the reader keeps off until it reads DONE. Nothing is there yet
+        // that would have to be dropped.
+        self.value.with_mut(|place| unsafe { place.write(Some((value, Stamp::here()))) });
         self.say_done();
     }
 
