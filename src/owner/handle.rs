@@ -121,6 +121,7 @@ impl<T: 'static> Handle<T> {
     }
 
     /// A call on behalf of whatever the caller acts for.
+    #[inline(always)]
     fn errand<R, F>(&self, me: &Local, activation: Activation, job: F) -> Arc<Call<R, F>> {
         Slot::shared(Some(self.0.task), || Errand::new(me.behalf.with(activation, None), job))
     }

@@ -194,6 +194,7 @@ pub(super) struct Errand<F> {
 unsafe impl<F: Send> Sync for Errand<F> {}
 
 impl<F> Errand<F> {
+    #[inline(always)]
     pub(super) fn new(lineage: Lineage, job: F) -> Self {
         Self { ticket: Ticket::default(), lineage, job: UnsafeCell::new(Some(job)) }
     }

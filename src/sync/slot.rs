@@ -107,13 +107,14 @@ impl<V, X> Slot<V, X> {
     /// One for both halves.
     #[inline(always)]
     pub(crate) fn shared(provider: Option<TaskId>, extra: impl FnOnce() -> X) -> Arc<Self> {
+        // What asks others first, so that nothing waits on the stack meanwhile.
         platform::arc(|| Self {
+            object: Object::new(),
+            extra: extra(),
             state: AtomicU64::new(state::EMPTY),
             provider: std::sync::atomic::AtomicU64::new(provider.map_or(0, TaskId::word)),
-            object: Object::new(),
             value: UnsafeCell::new(None),
             then: UnsafeCell::new(None),
-            extra: extra(),
         })
     }
 

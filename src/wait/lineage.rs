@@ -137,6 +137,7 @@ impl Behalf {
     }
 
     /// The chain with one more activation: a call's, or that of a run, which can be cancelled.
+    #[inline(always)]
     pub(crate) fn with(&self, activation: Activation, cancel: Option<Arc<Cancel>>) -> Lineage {
         let cancel = cancel.or_else(|| self.cancel());
         Lineage { innermost: Some(activation), outer: self.shared(), cancel }
