@@ -10,6 +10,9 @@
 //! what belongs to a task in the task. Randomness, the time and the order of a `HashMap` make two executions of
 //! one prefix part, which is found and named.
 //!
+//! A build without optimization explores thirty times slower than one in release: `opt-level = 2` in the profile of the
+//! tests, for this package at least (`[profile.dev.package."*"]`), is worth a few seconds of compiling.
+//!
 //! | file | idea |
 //! | --- | --- |
 //! | `dependence.rs` | which steps depend on each other: the one table |
