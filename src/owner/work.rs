@@ -120,7 +120,7 @@ unsafe fn end<T, L: Load<T>>(words: *mut Word, on: Option<&On<'_, T>>) -> Outcom
         match on {
             Some(on) => L::run(load, on),
             None => {
-                drop(load.read());
+                load.drop_in_place();
                 Ok(())
             }
         }

@@ -285,8 +285,8 @@ impl Inside<'_> {
 
     fn wait<A: Awaited>(&self, awaited: &A, limit: Option<Limit>) -> Result<Option<A::Value>, WaitError> {
         let server = self.server.as_deref();
-        if self.wait.cancel.is_some() {
-            awaited.object().is_waited_for(self.me);
+        if let Some(cancel) = &self.wait.cancel {
+            cancel.all().for_each(|cancel| awaited.object().is_ended_by(cancel.object));
         }
         let is_look = limit.as_ref().is_some_and(Limit::is_look);
         if let Some(limit) = &limit

@@ -513,15 +513,6 @@ impl Object {
         Ok(arrived.unwrap_or(Ok(()))?)
     }
 
-    /// What `me`, the calling task, waits for is part of what ends the wait: see [`Scheduler::is_ended_by`].
-    pub(super) fn is_waited_for(self, me: &Local) {
-        ask(|scheduler| {
-            me.behalf.each_cancel(|cancel| {
-                scheduler.is_ended_by(cancel.object.name(), self.name());
-            });
-        });
-    }
-
     /// What happens to `cancel` is seen by whoever looks at this: see [`Scheduler::is_ended_by`].
     pub(super) fn is_ended_by(self, cancel: Self) {
         ask(|scheduler| scheduler.is_ended_by(cancel.name(), self.name()));

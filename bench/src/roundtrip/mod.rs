@@ -71,7 +71,7 @@ pub fn all(asked: &Asked) -> Results {
 /// Makes the rounds of one case in this process, which the parent has started for it.
 pub fn one(trial: &Trial) -> Result<(), Box<dyn Error>> {
     match trial.case {
-        Case::Inline => inline::measure(trial.case.rounds()),
+        case @ Case::Inline => inline::measure(case.rounds()),
         case => callers::measure(case, &trial.subjects, case.rounds()),
     }
 }
