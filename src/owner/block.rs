@@ -1,8 +1,8 @@
-//! Jobs behind each other in one piece of memory, each as long as what it captured and a word.
+//! Jobs behind each other in one piece of memory, each as long as what it captured.
 //!
 //! Where jobs stream they go from the processor that posts to that of the owner, and how fast they go is how short they
-//! are. What they are about (`about.rs`) is written only where it is not what it was for the job before: a burst of
-//! posts from one line of one thread says it once in each block.
+//! are. What they are about (`about.rs`) and of which kind they are (`work.rs`) is written only where it is not what it
+//! was for the job before: a burst of posts from one line of one thread says it once in each block.
 
 #![allow(unsafe_code)]
 
@@ -12,95 +12,42 @@ use std::num::NonZeroU16;
 use super::about::About;
 use super::job::{Job, Plain, Popped, Seen};
 use super::work::{self, Kind, Load, MOST, Word, Work};
-use crate::platform;
 
-/// How long what jobs are about is, in words.
-const ABOUT: usize = {
-    assert!(align_of::<About>() <= align_of::<Word>());
-    size_of::<About>().div_ceil(size_of::<Word>())
+/// What stands before jobs that are all about the same and of one kind.
+struct Heading<T> {
+    about: About,
+    kind: *const Kind<T>,
+    /// How many words those jobs take up, once another heading follows.
+    length: u16,
+}
+
+/// How long a heading is, in words.
+const HEADING: u16 = {
+    assert!(align_of::<Heading<()>>() <= align_of::<Word>());
+    size_of::<Heading<()>>().div_ceil(size_of::<Word>()) as u16
 };
-/// How long one push can be: what the job is about, and the job, each with a word that says what it is.
-const LONGEST: usize = 1 + ABOUT + 1 + MOST;
-
-/// How far ahead of a push memory is fetched, in words.
-const AHEAD: usize = 32;
+/// How long one push can be.
+const LONGEST: usize = HEADING as usize + MOST;
 
 /// Some words, and the jobs that stand in them.
 ///
 /// ```text
-///   | about | job | job | one that was taken out of turn | about | job |          |
-///       ^      ^                                             ^           ^
-///     first  start                                         last         end
+///   | heading | job | job | job | job | heading | job | job |           |
+///             ^           ^                     ^           ^
+///           first       start                  last        end
 /// ```
 ///
-/// From `start` to `end` one record stands behind the other: a word that says what follows, and that. A job is about
-/// what was written last before it; that stays there until no job can be about it. A block without jobs is empty.
+/// From `start` to `end` there is nothing but jobs and their headings. A heading stays where it is until no job can be
+/// under it. A block without jobs is empty.
 pub(super) struct Block<T> {
     words: Box<[Word]>,
     start: u16,
     end: u16,
     jobs: u16,
-    /// What the job at `start` is about, if that comes before it; what the one before `end` is. Never at 0: there stands
-    /// the word that says so.
+    /// Behind the heading of the job at `start`, if that comes before it; behind the last heading. Never at 0.
     first: Option<NonZeroU16>,
     last: Option<NonZeroU16>,
     of: PhantomData<Work<T>>,
-}
-
-/// What a word says of those that follow.
-enum Record<T> {
-    /// What the next jobs are about.
-    About,
-    Job(*const Kind<T>),
-    /// A job was there.
-    Gone(*const Kind<T>),
-}
-
-impl<T> Record<T> {
-    /// # Safety
-    ///
-    /// The word is the caller's to write to.
-    #[inline(always)]
-    unsafe fn write(&self, word: *mut Word) {
-        const { assert!(align_of::<Kind<T>>() > 1 && size_of::<*const Kind<T>>() <= size_of::<Word>()) };
-        let said = match *self {
-            Self::About => std::ptr::null(),
-            Self::Job(kind) => kind,
-            // Kinds stand at even addresses.
-            Self::Gone(kind) => kind.wrapping_byte_add(1),
-        };
-        // SAFETY: the caller's contract.
-        unsafe { word.cast::<*const Kind<T>>().write(said) };
-    }
-
-    /// # Safety
-    ///
-    /// One was written to this word.
-    #[inline(always)]
-    unsafe fn read(word: *const Word) -> Self {
-        // SAFETY: the caller's contract.
-        let said = unsafe { word.cast::<*const Kind<T>>().read() };
-        match said.addr() {
-            0 => Self::About,
-            odd if odd % 2 == 1 => Self::Gone(said.wrapping_byte_sub(1)),
-            _ => Self::Job(said),
-        }
-    }
-
-    /// How many words it takes up, with its own.
-    ///
-    /// # Safety
-    ///
-    /// The kind comes from [`work::write`].
-    #[inline(always)]
-    unsafe fn length(&self) -> u16 {
-        let words = match *self {
-            Self::About => ABOUT,
-            // SAFETY: the caller's contract.
-            Self::Job(kind) | Self::Gone(kind) => unsafe { work::length(kind) },
-        };
-        1 + words as u16
-    }
 }
 
 impl<T> Block<T> {
@@ -142,175 +89,207 @@ impl<T> Block<T> {
     #[inline(always)]
     pub(super) fn push(&mut self, about: &About, load: impl Load<T>) {
         assert!(!self.is_full());
+        let kind = work::kind_of(&load);
         // SAFETY: `last` is where the last one was written.
-        let is_said = self.last.is_some_and(|last| unsafe { self.about(last) }.is_same(about));
+        let is_said = self.last.is_some_and(|last| unsafe { self.heading(last) }.says(about, kind));
         if !is_said {
-            self.begin_about(about.clone());
+            self.begin(Heading { about: about.clone(), kind, length: 0 });
         }
-        // SAFETY: of the `LONGEST` words that were free, what the job is about has taken its part at most.
+        // SAFETY: of the `LONGEST` words that were free, the heading has taken its part at most.
         unsafe {
-            let word = self.words.as_mut_ptr().add(self.end.into());
-            let record = Record::Job(work::write(word.add(1), load));
-            record.write(word);
-            // Where jobs stream, the lock waits until they are written, and they are not before their memory is here.
-            platform::fetch_line(word.wrapping_add(AHEAD).cast());
-            self.end += record.length();
+            let words = self.words.as_mut_ptr().add(self.end.into());
+            work::write(words, load);
+            self.end += work::length(kind);
         }
         self.jobs += 1;
     }
 
-    /// Says what the next jobs are about. For `push`, which has seen that there is room.
-    fn begin_about(&mut self, about: About) {
-        // SAFETY: there are free words, and they are aligned for it.
-        unsafe {
-            let record = Record::<T>::About;
-            let word = self.words.as_mut_ptr().add(self.end.into());
-            record.write(word);
-            word.add(1).cast::<About>().write(about);
-            self.last = NonZeroU16::new(self.end + 1);
-            self.end += record.length();
+    /// Writes a heading for the next jobs. For `push`, which has seen that there is room.
+    fn begin(&mut self, heading: Heading<T>) {
+        if let Some(last) = self.last {
+            // SAFETY: it is where the last one was written.
+            unsafe { self.heading_mut(last) }.length = self.end - last.get();
         }
+        // SAFETY: there are free words, and they are aligned for it.
+        unsafe { self.words.as_mut_ptr().add(self.end.into()).cast::<Heading<T>>().write(heading) };
+        self.end += HEADING;
+        self.last = NonZeroU16::new(self.end);
     }
 
     /// Moves the first job to where it is run; whether there is one.
     #[inline(always)]
     pub(super) fn pop(&mut self, into: &mut Job<T>) -> bool {
-        let Some((about, kind)) = self.go_to_first() else { return false };
-        // SAFETY: what a job is about stays there for as long as the job.
-        into.about = unsafe { self.about(about) }.clone();
-        // SAFETY: it is the first one.
-        unsafe { self.take_first(kind, &mut into.work) };
+        let Some(section) = self.go_to_first() else { return false };
+        // SAFETY: a heading stays there for as long as its jobs.
+        into.about = unsafe { self.heading(section) }.about.clone();
+        self.take_first(section, &mut into.work);
         true
     }
 
     /// Moves the first job to where it is run, if there is one, or as much of it as is needed for that.
     #[inline(always)]
     pub(super) fn pop_next(&mut self, into: &mut Job<T>) -> Option<Popped> {
-        let (about, kind) = self.go_to_first()?;
-        // SAFETY: what a job is about stays there for as long as the job, and that is of this kind.
-        let (about, is_promise) = unsafe { (self.about(about), work::is_promise(kind)) };
-        let popped = if is_promise || about.lineage().is_some() {
+        let section = self.go_to_first()?;
+        // SAFETY: a heading stays there for as long as its jobs.
+        let Heading { about, kind, .. } = unsafe { self.heading(section) };
+        // SAFETY: kinds stand in headings.
+        let popped = if unsafe { work::is_promise(*kind) } || about.lineage().is_some() {
             into.about = about.clone();
             Popped::Job
         } else {
             about.witness();
             Popped::Plain(Plain { op: about.op(), queued_at: about.queued_at() })
         };
-        // SAFETY: it is the first one.
-        unsafe { self.take_first(kind, &mut into.work) };
+        self.take_first(section, &mut into.work);
         Some(popped)
     }
 
-    /// Goes on to the first job; says what it is about, and its kind.
+    /// Goes on to the first job; says behind which heading it stands.
     #[inline(always)]
-    fn go_to_first(&mut self) -> Option<(NonZeroU16, *const Kind<T>)> {
+    fn go_to_first(&mut self) -> Option<NonZeroU16> {
         while !self.is_empty() {
-            // SAFETY: there is a job at `start` or behind it, so a record is there, as `push` wrote it.
-            let record = unsafe { self.record(self.start) };
-            match record {
-                Record::About => self.forget_until(self.start + 1),
-                Record::Gone(_) => {}
-                Record::Job(kind) => return Some((self.first?, kind)),
+            match self.first {
+                // SAFETY: its heading stays there until the next one is gone on to.
+                Some(first) if self.start < unsafe { self.end_of(first) } => return Some(first),
+                _ => self.go_to_next_heading(),
             }
-            // SAFETY: as above.
-            self.start += unsafe { record.length() };
         }
         None
     }
 
-    /// # Safety
-    ///
-    /// `go_to_first` says that its kind is this.
-    #[inline(always)]
-    unsafe fn take_first(&mut self, kind: *const Kind<T>, into: &mut Work<T>) {
-        let at = self.start;
-        // SAFETY: `push` wrote the kind.
-        self.start += unsafe { Record::Job(kind).length() };
-        // SAFETY: `start` has passed it, so nobody takes it again.
-        unsafe { self.take(at, kind, into) };
+    /// At `start` there is no job, but a heading.
+    fn go_to_next_heading(&mut self) {
+        self.forget_first();
+        self.start += HEADING;
+        self.first = NonZeroU16::new(self.start);
     }
 
-    /// No job is about what was written before this place.
-    fn forget_until(&mut self, at: u16) {
-        if let Some(before) = std::mem::replace(&mut self.first, NonZeroU16::new(at)) {
+    /// No job is behind the first heading any more.
+    fn forget_first(&mut self) {
+        if let Some(first) = self.first.take() {
             // SAFETY: it was written there, and nobody knows of it any more.
-            unsafe { self.words.as_mut_ptr().add(before.get().into()).cast::<About>().drop_in_place() };
+            unsafe { std::ptr::from_mut(self.heading_mut(first)).drop_in_place() };
         }
     }
 
-    /// Takes the job at this place, counting from the first; whether there is one.
-    pub(super) fn remove(&mut self, at: usize, into: &mut Job<T>) -> bool {
-        let Some((about, at, kind)) = self.places().nth(at) else { return false };
-        // SAFETY: the word stands there; from now on it says that the job has gone, so nobody takes it again.
+    /// Takes the first job, which is behind this heading.
+    #[inline(always)]
+    fn take_first(&mut self, section: NonZeroU16, into: &mut Work<T>) {
+        let at = self.start;
+        // SAFETY: it is there, and `start` passes it, so nobody takes it again.
         unsafe {
-            into.about = self.about(about).clone();
-            Record::Gone(kind).write(self.words.as_mut_ptr().add(at.into()));
-            self.take(at, kind, &mut into.work);
+            self.start += work::length(self.heading(section).kind);
+            self.take(section, at, into);
         }
+        self.clear_if_empty();
+    }
+
+    /// Takes the job at this place, counting from the first; whether there is one. What is behind it closes up.
+    pub(super) fn remove(&mut self, at: usize, into: &mut Job<T>) -> bool {
+        let Some((section, at)) = self.places().nth(at) else { return false };
+        // SAFETY: it is there, and what is behind it comes to its place, so nobody takes it again. Of the headings there
+        // the last one is known by where it is, and the others are found by the length of what is before them.
+        unsafe {
+            let Heading { about, kind, .. } = self.heading(section);
+            into.about = about.clone();
+            let length = work::length(*kind);
+            self.take(section, at, &mut into.work);
+            let place = self.words.as_mut_ptr().add(at.into());
+            place.add(length.into()).copy_to(place, (self.end - at - length).into());
+            self.end -= length;
+            if self.last != Some(section) {
+                self.heading_mut(section).length -= length;
+                self.last = self.last.and_then(|last| NonZeroU16::new(last.get() - length));
+            }
+        }
+        self.clear_if_empty();
         true
     }
 
     /// # Safety
     ///
-    /// The job of this kind is there, and nobody takes it again.
+    /// There is a job at this place, behind this heading, and nobody takes it again.
     #[inline(always)]
-    unsafe fn take(&mut self, at: u16, kind: *const Kind<T>, into: &mut Work<T>) {
-        // SAFETY: the caller's contract. Behind the word of a job there are `MOST` more: when it was pushed it could
-        // have been as long as that.
-        unsafe { into.take(kind, self.words.as_ptr().add(usize::from(at) + 1)) };
+    unsafe fn take(&mut self, section: NonZeroU16, at: u16, into: &mut Work<T>) {
+        // SAFETY: the caller's contract. From where a job begins there are `MOST` words: when it was pushed it could have
+        // been as long as that.
+        unsafe {
+            let words = self.words.as_mut_ptr().add(at.into());
+            into.take(self.heading(section).kind, words);
+            // So that the memory comes back fast to whoever writes the next jobs there. What one processor has written
+            // and another has read, both hold, and the next write waits until the other has let go of it: nothing
+            // fetches ahead then. What both have written goes over as a whole, and is fetched ahead as any stream is.
+            words.write_volatile(Word::new(0));
+        }
         self.jobs -= 1;
+    }
+
+    /// Without jobs it has no headings.
+    #[inline(always)]
+    fn clear_if_empty(&mut self) {
         if self.is_empty() {
             self.clear();
         }
     }
 
-    /// There is no job any more, only what some were about.
     fn clear(&mut self) {
         while self.start < self.end {
-            // SAFETY: before `end` there is a record, as `push` wrote it.
-            let record = unsafe { self.record(self.start) };
-            if let Record::About = record {
-                self.forget_until(self.start + 1);
-            }
-            // SAFETY: as above.
-            self.start += unsafe { record.length() };
+            self.go_to_next_heading();
         }
-        self.forget_until(0);
+        self.forget_first();
         (self.start, self.end, self.last) = (0, 0, None);
     }
 
     /// # Safety
     ///
-    /// There is one at this place.
+    /// A heading is written before this place.
     #[inline(always)]
-    unsafe fn record(&self, at: u16) -> Record<T> {
+    unsafe fn heading(&self, section: NonZeroU16) -> &Heading<T> {
         // SAFETY: the caller's contract.
-        unsafe { Record::read(self.words.as_ptr().add(at.into())) }
+        unsafe { &*self.words.as_ptr().add((section.get() - HEADING).into()).cast() }
     }
 
     /// # Safety
     ///
-    /// It is written there.
+    /// A heading is written before this place.
     #[inline(always)]
-    unsafe fn about(&self, at: NonZeroU16) -> &About {
+    unsafe fn heading_mut(&mut self, section: NonZeroU16) -> &mut Heading<T> {
         // SAFETY: the caller's contract.
-        unsafe { &*self.words.as_ptr().add(at.get().into()).cast::<About>() }
+        unsafe { &mut *self.words.as_mut_ptr().add((section.get() - HEADING).into()).cast() }
     }
 
-    /// Where what each job is about is written, and where the job stands.
-    fn places(&self) -> impl Iterator<Item = (NonZeroU16, u16, *const Kind<T>)> + '_ {
-        let (mut at, mut about) = (self.start, self.first);
+    /// Where the jobs end that are behind this heading.
+    ///
+    /// # Safety
+    ///
+    /// A heading is written before this place.
+    #[inline(always)]
+    unsafe fn end_of(&self, section: NonZeroU16) -> u16 {
+        if self.last == Some(section) {
+            return self.end;
+        }
+        // SAFETY: the caller's contract.
+        section.get() + unsafe { self.heading(section) }.length
+    }
+
+    /// Where each job is, and behind which heading.
+    fn places(&self) -> impl Iterator<Item = (NonZeroU16, u16)> + '_ {
+        let (mut at, mut section) = (self.start, self.first);
         std::iter::from_fn(move || {
             while at < self.end {
-                let here = at;
-                // SAFETY: from `start` to `end` one record stands behind the other, as `push` wrote them.
-                let record = unsafe { self.record(here) };
-                // SAFETY: as above.
-                at += unsafe { record.length() };
-                match record {
-                    Record::About => about = NonZeroU16::new(here + 1),
-                    Record::Gone(_) => {}
-                    Record::Job(kind) => return Some((about?, here, kind)),
+                match section {
+                    // SAFETY: it is the first one, or was found below.
+                    Some(section) if at < unsafe { self.end_of(section) } => {
+                        let here = at;
+                        // SAFETY: as above.
+                        at += unsafe { work::length(self.heading(section).kind) };
+                        return Some((section, here));
+                    }
+                    // Where a section ends and the block does not, there is a heading.
+                    _ => {
+                        at += HEADING;
+                        section = NonZeroU16::new(at);
+                    }
                 }
             }
             None
@@ -318,13 +297,20 @@ impl<T> Block<T> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Seen<'_, T>> {
-        self.places().map(|(about, at, kind)| {
+        self.places().map(|(section, at)| {
             // SAFETY: the job is there, and stays there for as long as it is seen.
             unsafe {
-                let words = self.words.as_ptr().add(usize::from(at) + 1);
-                Seen { about: self.about(about), promise: work::promise_of(kind, words) }
+                let Heading { about, kind, .. } = self.heading(section);
+                Seen { about, promise: work::promise_of(*kind, self.words.as_ptr().add(at.into())) }
             }
         })
+    }
+}
+
+impl<T> Heading<T> {
+    #[inline(always)]
+    fn says(&self, about: &About, kind: *const Kind<T>) -> bool {
+        std::ptr::eq(self.kind, kind) && self.about.is_same(about)
     }
 }
 

@@ -75,10 +75,16 @@ pub(super) const fn fits<L>(_: &L) -> bool {
     const { size_of::<L>() <= size_of::<[Word; MOST]>() && align_of::<L>() <= align_of::<Word>() }
 }
 
+/// How many words it takes up there: no two are in one place.
+const fn words_of<L>() -> u16 {
+    let words = size_of::<L>().div_ceil(size_of::<Word>());
+    if words == 0 { 1 } else { words as u16 }
+}
+
 /// What some words hold. There is one for each type of load, and it is there for ever.
 pub(super) struct Kind<T> {
     /// How many they are.
-    words: usize,
+    words: u16,
     is_promise: bool,
     /// Asks them for their promise.
     promise: unsafe fn(*const Word) -> Option<NonNull<Promise<T>>>,
@@ -92,7 +98,7 @@ impl<T> Kind<T> {
     fn of<L: Load<T>>() -> *const Self {
         let kind = const {
             &Self {
-                words: size_of::<L>().div_ceil(size_of::<Word>()),
+                words: words_of::<L>(),
                 is_promise: L::IS_PROMISE,
                 promise: promise::<T, L>,
                 end: end::<T, L>,
@@ -127,21 +133,25 @@ unsafe fn end<T, L: Load<T>>(words: *mut Word, on: Option<&On<'_, T>>) -> Outcom
     }
 }
 
-/// Puts a load into words, of which there are [`MOST`], or a box that holds it; says of which kind they are now.
+/// The kind of a load, as [`write`] puts it into words.
+#[inline(always)]
+pub(super) fn kind_of<T, L: Load<T>>(load: &L) -> *const Kind<T> {
+    if fits(load) { Kind::of::<L>() } else { Kind::of::<Box<L>>() }
+}
+
+/// Puts a load into words, of which there are [`MOST`], or a box that holds it.
 ///
 /// # Safety
 ///
 /// They are the caller's to write to.
 #[inline(always)]
-pub(super) unsafe fn write<T, L: Load<T>>(words: *mut Word, load: L) -> *const Kind<T> {
+pub(super) unsafe fn write<T, L: Load<T>>(words: *mut Word, load: L) {
     if fits(&load) {
         // SAFETY: it fits, as was just asked.
         unsafe { words.cast::<L>().write(load) };
-        Kind::of::<L>()
     } else {
         // SAFETY: a box is one word.
         unsafe { words.cast::<Box<L>>().write(Box::new(load)) };
-        Kind::of::<Box<L>>()
     }
 }
 
@@ -149,9 +159,9 @@ pub(super) unsafe fn write<T, L: Load<T>>(words: *mut Word, load: L) -> *const K
 ///
 /// # Safety
 ///
-/// It comes from [`write`].
+/// It comes from [`kind_of`].
 #[inline(always)]
-pub(super) unsafe fn length<T>(kind: *const Kind<T>) -> usize {
+pub(super) unsafe fn length<T>(kind: *const Kind<T>) -> u16 {
     // SAFETY: kinds are there for ever.
     unsafe { (*kind).words }
 }
@@ -160,7 +170,7 @@ pub(super) unsafe fn length<T>(kind: *const Kind<T>) -> usize {
 ///
 /// # Safety
 ///
-/// It comes from [`write`].
+/// It comes from [`kind_of`].
 #[inline(always)]
 pub(super) unsafe fn is_promise<T>(kind: *const Kind<T>) -> bool {
     // SAFETY: kinds are there for ever.
@@ -263,8 +273,9 @@ mod tests {
 
     fn work<T>(load: impl Load<T>) -> Work<T> {
         let mut work = Work::none();
+        work.kind = NonNull::new(kind_of(&load).cast_mut());
         // SAFETY: the words are its own.
-        work.kind = NonNull::new(unsafe { write(work.words.as_mut_ptr(), load) }.cast_mut());
+        unsafe { write(work.words.as_mut_ptr(), load) };
         work
     }
 

@@ -140,9 +140,6 @@ pub(crate) const KEEPS_LINES: bool = false;
 /// There is nothing to gain in a model.
 pub(crate) fn fetch<V: ?Sized>(_: &V) {}
 
-/// There is nothing to gain in a model.
-pub(crate) fn fetch_line(_: *const u8) {}
-
 /// Whether owners look before they park, in this model: they open their hatch and shut it again. Elsewhere it would
 /// multiply the executions.
 pub(crate) fn owners_look() -> bool {

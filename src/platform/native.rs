@@ -50,23 +50,18 @@ pub(crate) const CAN_SPIN: bool = true;
 #[inline]
 pub(crate) fn fetch<V: ?Sized>(value: &V) {
     for line in (0..size_of_val(value)).step_by(64).take(4) {
-        fetch_line(std::ptr::from_ref(value).cast::<u8>().wrapping_add(line));
+        let line = std::ptr::from_ref(value).cast::<u8>().wrapping_add(line);
+        // `_mm_prefetch::<_MM_HINT_ET0>` is this instruction only where the target has the feature `prfchw`; elsewhere it
+        // fetches the line to be read, and the first write waits. Processors of 64 bits that do not know the instruction
+        // ignore it.
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: it is a hint, and reads nothing.
+        unsafe {
+            std::arch::asm!("prefetchw byte ptr [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = line;
     }
-}
-
-/// As [`fetch`], for the cache line at this address, whatever is there.
-#[inline(always)]
-pub(crate) fn fetch_line(line: *const u8) {
-    // `_mm_prefetch::<_MM_HINT_ET0>` is this instruction only where the target has the feature `prfchw`; elsewhere it
-    // fetches the line to be read, and where another processor has read it before, the write waits as if nothing had
-    // been fetched. Processors of 64 bits that do not know the instruction ignore it.
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: it is a hint, and reads nothing.
-    unsafe {
-        std::arch::asm!("prefetchw byte ptr [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = line;
 }
 
 /// Whether an owner looks for a while before it parks.

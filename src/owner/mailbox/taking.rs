@@ -92,7 +92,7 @@ impl<T> Mailbox<T> {
                 continue;
             }
             if self.takes == Takes::All && !inner.queue.is_empty() {
-                std::mem::swap(&mut inner.queue, &mut batch);
+                batch.take_all(&mut inner.queue);
                 taken.set(inner.queued - inner.taken);
                 self.in_batch.store(taken.get() as usize, Ordering::Relaxed);
                 inner.taken = inner.queued;
